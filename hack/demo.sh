@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The main job end to end on this machine: builds everything, starts the local
+# cluster, installs the chart, and runs the parts named (all that exist, without
+# a name). Each step is printed with its time; the cluster stays up at the end.
+#
+#   hack/demo.sh [serve]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=hack/stages.sh
+source hack/stages.sh
+
+parts=("${@:-serve}")
+for part in "${parts[@]}"; do
+  [ -f "hack/demo-$part.sh" ] || {
+    echo "there is no part \"$part\"; there is: $(printf '%s ' hack/demo-*.sh | sed 's|hack/demo-||g; s|\.sh||g')" >&2
+    exit 2
+  }
+done
+
+stages_begin "make demo"
+stage "Debian packages" hack/setup.sh
+stage "build our programs" make --no-print-directory build
+stage "build the cluster's programs" bin/kaito local programs
+PATH="$(bin/kaito local programs --quiet):$PWD/bin:$PATH"
+stage "start the local cluster" bin/kaito local up
+KUBECONFIG=$(bin/kaito local kubeconfig)
+export PATH KUBECONFIG
+stage "images and the development model" bin/kaito local images
+# shellcheck source=hack/demo-serve.sh
+for part in "${parts[@]}"; do source "hack/demo-$part.sh"; done
+
+cat <<EOT
+
+The cluster stays up. To look around:
+  export KUBECONFIG=$KUBECONFIG PATH=$(bin/kaito local programs --quiet):$PWD/bin:\$PATH
+  kubectl get workspace
+To stop it: make local-down; to remove all it left: make clean-local
+EOT

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# All linters: Go (golangci-lint v2 with kube-api-linter) over each module, shell, Python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+root=$PWD
+linter=$(hack/lint-bin.sh)
+rc=0
+for m in . localcluster tools; do
+  echo "golangci-lint in module $m"
+  (cd "$m" && "$linter" run --config "$root/.golangci.yml" ./...) || rc=1
+done
+echo shellcheck
+git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck || rc=1
+venv=$(hack/python.sh)
+echo ruff
+"$venv/bin/ruff" check runtimes && "$venv/bin/ruff" format --check runtimes || rc=1
+echo mypy
+for d in runtimes/*/pyproject.toml; do
+  (cd "$(dirname "$d")" && "$venv/bin/mypy" src tests) || rc=1
+done
+exit "$rc"

@@ -1,0 +1,80 @@
+// Package archtest is the table of who may import whom. It has no code that a
+// program runs: the rules stand here, the test beside them reads every Go file
+// of the module and reports what breaks a rule, in our words.
+package archtest
+
+// room is one folder of the tree and the rules for the code in it. The longest
+// matching folder decides; a package that matches none fails the test, so that
+// nobody can open a new room without saying what it is for.
+type room struct {
+	// keys are our own rooms that its code may import; a room may always import itself.
+	keys []string
+	// bans are packages from outside that its code may not import.
+	bans []string
+	// only, when set, are the only packages from outside the standard library that it may import.
+	only []string
+	// closed rooms may be imported by tests alone.
+	closed bool
+}
+
+// Effects that pure rooms may not have.
+var (
+	cluster = []string{
+		"k8s.io/client-go/kubernetes", "k8s.io/client-go/rest", "k8s.io/client-go/tools",
+		"k8s.io/client-go/dynamic", "sigs.k8s.io/controller-runtime",
+	}
+	machine = []string{"os", "net", "net/http", "os/exec", "syscall"}
+)
+
+// The rooms. Nouns and numbers know nothing of the cluster. Controllers know
+// nouns and contracts, never each other, never a cloud, never the environment.
+// Only the assembly knows everything, and it does nothing else.
+func rooms() map[string]room {
+	pure := join(cluster, machine)
+	return map[string]room{
+		"api/v1beta1":              {only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
+		"api/v1alpha1":             {keys: []string{"api/v1beta1"}, only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
+		"catalog":                  {only: []string{}},
+		"bench":                    {keys: []string{"internal/modelimage", "internal/oci", "internal/buildinfo", "bench"}},
+		"internal/archtest":        {only: []string{}},
+		"internal/buildinfo":       {only: []string{}},
+		"internal/model":           {bans: join(pure, []string{"k8s.io"})},
+		"internal/catalog":         {keys: []string{"internal/model", "catalog"}, bans: pure},
+		"internal/estimate":        {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/engine":          {keys: []string{"internal/model", "internal/engine"}, bans: pure},
+		"internal/runner/contract": {bans: pure},
+		"internal/render": {
+			keys: []string{"api/v1beta1", "internal/model", "internal/engine", "internal/runner/contract"},
+			bans: pure,
+		},
+		"internal/kube": {keys: []string{"api/v1beta1"}, bans: machine},
+		"internal/controller": {
+			keys: []string{
+				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine",
+				"internal/render", "internal/kube",
+			},
+			bans: machine,
+		},
+		"internal/operator": {
+			keys: []string{"api", "catalog", "internal/catalog", "internal/config", "internal/controller", "internal/engine", "internal/model", "internal/render", "internal/kube"},
+		},
+		"internal/config":     {keys: []string{"internal/model", "internal/buildinfo", "internal/render"}, bans: cluster},
+		"internal/oci":        {bans: cluster},
+		"internal/modelimage": {keys: []string{"internal/oci"}, bans: cluster},
+		"internal/runner":     {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
+		"internal/cli":        {keys: []string{"internal/cli", "internal/modelimage", "internal/oci", "internal/buildinfo"}},
+		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model"}, closed: true},
+		"cmd/kaito":           {keys: []string{"internal/cli", "internal/buildinfo"}},
+		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/config", "internal/buildinfo"}},
+		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
+		"test/e2e":            {keys: []string{"api", "internal/testkit"}},
+	}
+}
+
+func join(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
