@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const question = `{"prompt":"What is the capital of France?"}`
+
+func TestAWorkspaceBecomesAServiceThatAnswers(t *testing.T) {
+	kubectl(t, "label", "nodes", "--all", "--overwrite", "apps=smollm2")
+	manifest, err := os.ReadFile(filepath.Join(cluster.root, "examples/inference/smollm2.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, string(manifest))
+	kubectl(t, "wait", "--for=condition=WorkspaceReady", "--timeout=4m", "workspace/smollm2")
+
+	t.Run("kubectl prints the columns that were promised", func(t *testing.T) {
+		lines := strings.Split(strings.TrimSpace(kubectl(t, "get", "workspace")), "\n")
+		if diff := cmp.Diff([]string{"NAME", "INSTANCE", "RESOURCEREADY", "INFERENCEREADY", "WORKSPACEREADY", "AGE"}, strings.Fields(lines[0])); diff != "" {
+			t.Errorf("columns (-want +got):\n%s", diff)
+		}
+		if got := strings.Count(lines[1], "True"); got != 3 {
+			t.Errorf("%d columns are True, want 3: %s", got, lines[1])
+		}
+	})
+	t.Run("the Service has the two ports", func(t *testing.T) {
+		if out := kubectl(t, "get", "svc", "smollm2"); !strings.Contains(out, "80/TCP,29500/TCP") {
+			t.Errorf("ports are not 80/TCP,29500/TCP:\n%s", out)
+		}
+	})
+	ip := strings.TrimSpace(kubectl(t, "get", "svc", "smollm2", "-o", "jsonpath={.spec.clusterIPs[0]}"))
+	t.Run("the host gets an answer through the ClusterIP", func(t *testing.T) {
+		out, err := cluster.command(2*time.Minute, "curl", "-sS", "-X", "POST", "http://"+ip+"/chat", "-H", "Content-Type: application/json", "-d", question)
+		wantParis(t, out, err)
+	})
+	for where, host := range map[string]string{"the ClusterIP": ip, "the Service's name": "smollm2", "the Service's full name": "smollm2.default.svc.cluster.local"} {
+		t.Run("a pod gets an answer through "+where, func(t *testing.T) {
+			out, err := cluster.command(3*time.Minute, "kubectl", "run", "curl", "--rm", "-i", "--quiet", "--restart=Never",
+				"--image=registry.local:5000/kaito/toolbox:dev", "--", "curl", "-sS", "-X", "POST", "http://"+host+"/chat",
+				"-H", "accept: application/json", "-H", "Content-Type: application/json", "-d", question)
+			wantParis(t, out, err)
+		})
+	}
+	t.Run("the OpenAI API lists the model and refuses an unknown one", func(t *testing.T) {
+		out, err := cluster.command(time.Minute, "curl", "-sS", "http://"+ip+"/v1/models")
+		if err != nil || !strings.Contains(out, "smollm2-135m-instruct") {
+			t.Errorf("%v: %s", err, out)
+		}
+		out, err = cluster.command(time.Minute, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://"+ip+"/v1/chat/completions",
+			"-H", "Content-Type: application/json", "-d", `{"model":"no-such-model","messages":[{"role":"user","content":"hi"}]}`)
+		if err != nil || strings.TrimSpace(out) != "404" {
+			t.Errorf("an unknown model is answered %q (%v), want 404", out, err)
+		}
+	})
+	t.Run("a child that is deleted by hand comes back", func(t *testing.T) {
+		kubectl(t, "delete", "service", "smollm2")
+		eventually(t, 30*time.Second, "the Service comes back", func() (string, bool) {
+			out, err := cluster.command(10*time.Second, "kubectl", "get", "svc", "smollm2")
+			return out, err == nil
+		})
+	})
+	t.Run("deleting the Workspace leaves nothing", func(t *testing.T) {
+		kubectl(t, "delete", "workspace", "smollm2")
+		eventually(t, 90*time.Second, "nothing is left", func() (string, bool) {
+			out := kubectl(t, "get", "statefulset,service,configmap,pod,poddisruptionbudget", "-l", "kaito.sh/workspace=smollm2", "-o", "name")
+			return out, strings.TrimSpace(out) == ""
+		})
+	})
+}
+
+// wantParis reads an answer of /chat and looks for the one word that it must hold.
+func wantParis(t *testing.T, out string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Result string }
+	if err := json.Unmarshal([]byte(out[strings.Index(out+"{", "{"):]), &answer); err != nil {
+		t.Fatalf("%q is no answer of /chat: %v", out, err)
+	}
+	if !strings.Contains(answer.Result, "Paris") {
+		t.Errorf("the answer does not name Paris: %q", answer.Result)
+	}
+}
