@@ -2,7 +2,12 @@
 // reads: which engine to start, on which weights, and how to answer for it.
 // Its schema is generated into runtimes/schema/runner.json; the golden examples
 // beside the schema are read by the Go tests and by the Python tests alike.
+//
+// One rule covers every field, in the schema and in Parse alike: a field without
+// omitempty must be there and must not be empty.
 package contract
+
+//go:generate go run ./gen ../../../runtimes/schema/runner.json
 
 // Version is the value of apiVersion in a file that this package understands.
 const Version = "runner.kaito.sh/v1"
@@ -61,6 +66,8 @@ type Engine struct {
 	Env []EnvVar `json:"env,omitempty"`
 	// URL is where the engine answers, on loopback.
 	URL string `json:"url"`
+	// Model is the name under which the engine itself knows the model; empty means Model.ID.
+	Model string `json:"model,omitempty"`
 	// HealthPath answers 200 once the engine can serve.
 	HealthPath string `json:"healthPath"`
 	// Files must exist and not be empty before the engine is started.
@@ -69,8 +76,10 @@ type Engine struct {
 
 // EnvVar is one environment variable.
 type EnvVar struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	// Name is the variable's name.
+	Name string `json:"name"`
+	// Value is its value, which may be empty.
+	Value string `json:"value,omitempty"`
 }
 
 // Limits bound requests; zero means the runner's default.
@@ -79,6 +88,6 @@ type Limits struct {
 	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`
 	// MaxInFlight bounds requests at the engine; more are answered 429.
 	MaxInFlight int `json:"maxInFlight,omitempty"`
-	// DrainSeconds is how long requests in flight may go on after SIGTERM.
+	// DrainSeconds is how long after SIGTERM requests in flight may go on.
 	DrainSeconds int `json:"drainSeconds,omitempty"`
 }

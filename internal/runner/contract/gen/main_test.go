@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"k8s.io/kube-openapi/pkg/validation/strfmt"
+	"k8s.io/kube-openapi/pkg/validation/validate"
+	"sigs.k8s.io/yaml"
+)
+
+const folder = "../../../../runtimes/schema"
+
+func TestSchemaInTheTreeIsTheGeneratedOne(t *testing.T) {
+	t.Parallel()
+	want, err := render("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(folder, "runner.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("runtimes/schema/runner.json is not what the Go type says; run go generate ./internal/runner/contract (-want +got):\n%s", diff)
+	}
+}
+
+func TestSchemaTakesTheExamplesAndRefusesTheirFaults(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob(filepath.Join(folder, "examples", "*.json"))
+	if err != nil || len(names) < 3 {
+		t.Fatalf("golden examples: %v, %v", names, err)
+	}
+	for _, name := range names {
+		if errs := check(t, name, func(map[string]any) {}); len(errs) > 0 {
+			t.Errorf("%s: %v", name, errs)
+		}
+	}
+	minimal := filepath.Join(folder, "examples", "minimal.json")
+	for fault, change := range map[string]func(map[string]any){
+		"a missing engine":      func(m map[string]any) { delete(m, "engine") },
+		"an unknown field":      func(m map[string]any) { m["extra"] = "x" },
+		"an empty command":      func(m map[string]any) { m["engine"].(map[string]any)["command"] = []any{} },
+		"an empty model id":     func(m map[string]any) { m["model"].(map[string]any)["id"] = "" },
+		"a context of zero":     func(m map[string]any) { m["model"].(map[string]any)["context"] = float64(0) },
+		"a limit below zero":    func(m map[string]any) { m["limits"].(map[string]any)["maxInFlight"] = float64(-1) },
+		"another version":       func(m map[string]any) { m["apiVersion"] = "runner.kaito.sh/v9" },
+		"a word for the limits": func(m map[string]any) { m["limits"] = "none" },
+	} {
+		if errs := check(t, minimal, change); len(errs) == 0 {
+			t.Errorf("the schema takes %s", fault)
+		}
+	}
+}
+
+// check validates the changed file against the schema in the tree.
+func check(t *testing.T, name string, change func(map[string]any)) []error {
+	t.Helper()
+	var s spec.Schema
+	read(t, filepath.Join(folder, "runner.json"), &s)
+	var doc map[string]any
+	read(t, name, &doc)
+	change(doc)
+	return validate.NewSchemaValidator(&s, nil, "", strfmt.Default).Validate(doc).Errors
+}
+
+func read(t *testing.T, name string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}
