@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+
+	"github.com/sirupsen/logrus"
+)
+
+// BridgeLogs sends what distribution logs (through logrus's one logger for the
+// process) to our log. Call it once, in main.
+func BridgeLogs(log *slog.Logger) {
+	logrus.SetOutput(io.Discard)
+	logrus.SetLevel(logrus.WarnLevel)
+	if log.Enabled(context.Background(), slog.LevelDebug) {
+		logrus.SetLevel(logrus.DebugLevel)
+	}
+	logrus.AddHook(bridge{log})
+}
+
+// bridge is a hook that passes entries on.
+type bridge struct{ log *slog.Logger }
+
+// Levels asks for all entries.
+func (bridge) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire passes one entry on, its fields sorted.
+func (b bridge) Fire(e *logrus.Entry) error {
+	level := slog.LevelInfo
+	switch e.Level {
+	case logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel:
+		level = slog.LevelError
+	case logrus.WarnLevel:
+		level = slog.LevelWarn
+	case logrus.DebugLevel, logrus.TraceLevel:
+		level = slog.LevelDebug
+	case logrus.InfoLevel:
+	}
+	names := make([]string, 0, len(e.Data))
+	for name := range e.Data {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	attrs := []slog.Attr{slog.String("from", "distribution")}
+	for _, name := range names {
+		attrs = append(attrs, slog.Any(name, e.Data[name]))
+	}
+	ctx := e.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	b.log.LogAttrs(ctx, level, e.Message, attrs...)
+	return nil
+}
