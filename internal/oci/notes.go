@@ -1,0 +1,72 @@
+package oci
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// notesDir stands in the image layout. Tools that read layouts ignore it.
+const notesDir = ".uploads"
+
+// notes remember an upload that has begun, so that the next run of the program
+// can go on with it. Losing them costs a new upload and nothing else.
+type notes struct {
+	path string
+	log  *slog.Logger
+}
+
+// note is the content of the file.
+type note struct {
+	Repository string `json:"repository"`
+	Digest     string `json:"digest"`
+	Location   string `json:"location"`
+}
+
+// notesFor are the notes of one blob on its way to one repository.
+func notesFor(dir string, repo name.Repository, digest v1.Hash, log *slog.Logger) *notes {
+	sum := sha256.Sum256([]byte(repo.String()))
+	return &notes{path: filepath.Join(dir, notesDir, digest.Hex[:16]+"-"+hex.EncodeToString(sum[:8])+".json"), log: log}
+}
+
+// location is where the remembered upload goes on; empty when there is none.
+func (n *notes) location() string {
+	raw, err := os.ReadFile(n.path)
+	if err != nil {
+		return ""
+	}
+	var x note
+	if json.Unmarshal(raw, &x) != nil {
+		return ""
+	}
+	return x.Location
+}
+
+// keep writes the location down. The file is whole or not there.
+func (n *notes) keep(location string) {
+	raw, err := json.Marshal(note{Location: location})
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(n.path), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(n.path+".new", raw, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(n.path+".new", n.path)
+	}
+	if err != nil {
+		n.log.Debug("could not remember the upload, a cut would start it again", "file", n.path, "error", err.Error())
+	}
+}
+
+// forget removes the notes, and their folder with the last of them.
+func (n *notes) forget() {
+	os.Remove(n.path)
+	os.Remove(filepath.Dir(n.path))
+}

@@ -1,0 +1,345 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// upload moves one blob to the registry.
+type upload struct {
+	s     *session
+	blob  v1.Descriptor
+	file  string
+	chunk int64
+	notes *notes
+	// at is how much the registry has; moved hears when that changes.
+	at    int64
+	moved func(at int64)
+	// whole is set when the registry takes no chunks.
+	whole bool
+}
+
+// unknownUploadError says that the registry has forgotten an upload, or never said how far it is.
+type unknownUploadError struct{ error }
+
+func (e unknownUploadError) Unwrap() error { return e.error }
+
+// run makes one attempt: it looks whether the blob is there, goes on with the
+// upload that the notes remember or begins one, and commits. The caller tries again.
+func (u *upload) run(ctx context.Context) (skipped bool, err error) {
+	there, err := u.exists(ctx)
+	if err != nil {
+		return false, err
+	}
+	if there {
+		u.notes.forget()
+		return true, nil
+	}
+	file, err := os.Open(u.file)
+	if err != nil {
+		return false, finalError{err}
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() != u.blob.Size {
+		return false, finalError{fmt.Errorf("blob %s is not the %d bytes that the manifest says; package the model again", u.blob.Digest, u.blob.Size)}
+	}
+	if u.blob.Size <= u.chunk || u.whole {
+		return false, u.inOne(ctx, file)
+	}
+	return false, u.inChunks(ctx, file)
+}
+
+func (u *upload) exists(ctx context.Context) (bool, error) {
+	resp, err := u.send(ctx, http.MethodHead, u.s.base+"/blobs/"+u.blob.Digest.String(), nil, nil)
+	if err != nil {
+		return false, err
+	}
+	defer drain(resp)
+	return resp.StatusCode == http.StatusOK, check(resp, http.StatusOK, http.StatusNotFound)
+}
+
+// inOne sends the blob with the request that commits it.
+func (u *upload) inOne(ctx context.Context, file *os.File) error {
+	location, err := u.begin(ctx)
+	if err != nil {
+		return err
+	}
+	u.move(0)
+	return u.commit(ctx, location, u.body(file, 0, u.blob.Size))
+}
+
+// inChunks sends the blob piece by piece and asks the registry how far it is
+// whenever the two could disagree.
+func (u *upload) inChunks(ctx context.Context, file *os.File) error {
+	location, err := u.resume(ctx)
+	if err != nil {
+		return err
+	}
+	resumed := u.at > 0
+	for u.at < u.blob.Size {
+		next, err := u.patch(ctx, location, file)
+		if u.refusedChunk(err) {
+			u.whole = true
+			u.notes.forget()
+			return u.inOne(ctx, file)
+		}
+		if statusIs(err, http.StatusRequestedRangeNotSatisfiable) {
+			next, err = u.again(ctx, location)
+		}
+		if err != nil {
+			return err
+		}
+		location = next
+		u.notes.keep(location)
+	}
+	err = u.commit(ctx, location, nil)
+	if statusIs(err, http.StatusBadRequest) && resumed {
+		// The registry kept something else under this upload: only a fresh one can tell whose fault it is.
+		u.notes.forget()
+		u.move(0)
+		return unknownUploadError{errors.New(err.Error())}
+	}
+	return err
+}
+
+// resume continues the upload that the notes remember, if the registry does too.
+func (u *upload) resume(ctx context.Context) (string, error) {
+	if location := u.notes.location(); location != "" {
+		next, err := u.status(ctx, location)
+		var unknown unknownUploadError
+		if err == nil || !errors.As(err, &unknown) {
+			return next, err
+		}
+		u.notes.forget()
+	}
+	u.move(0)
+	location, err := u.begin(ctx)
+	if err != nil {
+		return "", err
+	}
+	u.notes.keep(location)
+	return location, nil
+}
+
+// again asks how far the registry is after it refused our offset. When it is
+// where we are, or does not say, the upload is given up and begun anew.
+func (u *upload) again(ctx context.Context, location string) (string, error) {
+	before := u.at
+	next, err := u.status(ctx, location)
+	if err == nil && u.at == before {
+		err = unknownUploadError{fmt.Errorf("registry refuses byte %d and reports byte %d", before, u.at)}
+	}
+	if err != nil {
+		u.notes.forget()
+	}
+	return next, err
+}
+
+// begin opens an upload.
+func (u *upload) begin(ctx context.Context) (string, error) {
+	resp, err := u.send(ctx, http.MethodPost, u.s.base+"/blobs/uploads/", nil, nil)
+	if err != nil {
+		return "", err
+	}
+	defer drain(resp)
+	if err := check(resp, http.StatusAccepted); err != nil {
+		return "", err
+	}
+	if least, err := strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil {
+		u.chunk = max(u.chunk, min(least, 1<<30))
+	}
+	return location(resp)
+}
+
+// status asks how far an upload is.
+func (u *upload) status(ctx context.Context, at string) (string, error) {
+	resp, err := u.send(ctx, http.MethodGet, at, nil, nil)
+	if err != nil {
+		return "", err
+	}
+	defer drain(resp)
+	if err := check(resp, http.StatusNoContent, http.StatusAccepted, http.StatusOK); err != nil {
+		if resp.StatusCode >= 400 && resp.StatusCode < 500 && !refusesUs(resp.StatusCode) {
+			return "", unknownUploadError{err}
+		}
+		return "", err
+	}
+	_, last, ok := strings.Cut(strings.TrimPrefix(resp.Header.Get("Range"), "bytes="), "-")
+	end, err := strconv.ParseInt(last, 10, 64)
+	if !ok || err != nil || end < 0 || end >= u.blob.Size {
+		return "", unknownUploadError{fmt.Errorf("registry reports the range %q of an upload of %d bytes", resp.Header.Get("Range"), u.blob.Size)}
+	}
+	// The protocol cannot tell an empty upload from one byte. A chunk is never one byte, so it is empty.
+	if end > 0 {
+		end++
+	}
+	u.move(end)
+	if resp.Header.Get("Location") == "" {
+		return at, nil
+	}
+	return location(resp)
+}
+
+// patch sends the next chunk.
+func (u *upload) patch(ctx context.Context, at string, file *os.File) (string, error) {
+	n := min(u.chunk, u.blob.Size-u.at)
+	// The spec asks for START-END here, without a unit and without a total.
+	head := http.Header{"Content-Range": {fmt.Sprintf("%d-%d", u.at, u.at+n-1)}}
+	resp, err := u.send(ctx, http.MethodPatch, at, u.body(file, u.at, n), head)
+	if err != nil {
+		return "", err
+	}
+	defer drain(resp)
+	if err := check(resp, http.StatusAccepted, http.StatusNoContent, http.StatusCreated); err != nil {
+		return "", err
+	}
+	u.move(u.at + n)
+	return location(resp)
+}
+
+// refusedChunk says whether the registry takes no chunks at all: its first answer to one is a refusal.
+func (u *upload) refusedChunk(err error) bool {
+	var answer *transport.Error
+	if u.at != 0 || !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.StatusCode {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusLengthRequired,
+		http.StatusUnsupportedMediaType, http.StatusNotImplemented:
+		return true
+	default:
+		return false
+	}
+}
+
+// commit names the uploaded bytes; the registry compares them with the digest.
+func (u *upload) commit(ctx context.Context, at string, body *payload) error {
+	target, err := url.Parse(at)
+	if err != nil {
+		return finalError{fmt.Errorf("read upload location: %w", err)}
+	}
+	query := target.Query()
+	query.Set("digest", u.blob.Digest.String())
+	target.RawQuery = query.Encode()
+	resp, err := u.send(ctx, http.MethodPut, target.String(), body, nil)
+	if err != nil {
+		return err
+	}
+	defer drain(resp)
+	if err := check(resp, http.StatusCreated, http.StatusNoContent); err != nil {
+		return err
+	}
+	u.move(u.blob.Size)
+	u.notes.forget()
+	return nil
+}
+
+func (u *upload) move(at int64) {
+	u.at = at
+	u.moved(at)
+}
+
+// payload is a part of the blob that tells its progress while it is sent.
+type payload struct {
+	*io.SectionReader
+	from int64
+	sent func(at int64)
+}
+
+func (u *upload) body(file *os.File, from, n int64) *payload {
+	return &payload{SectionReader: io.NewSectionReader(file, from, n), from: from, sent: u.moved}
+}
+
+// Read counts what goes out.
+func (p *payload) Read(b []byte) (int, error) {
+	n, err := p.SectionReader.Read(b)
+	p.from += int64(n)
+	p.sent(p.from)
+	return n, err //nolint:wrapcheck // io.EOF must pass as it is
+}
+
+func (u *upload) send(ctx context.Context, method, to string, body *payload, head http.Header) (*http.Response, error) {
+	return u.s.send(ctx, request{method: method, to: to, body: body, head: head})
+}
+
+// request is what one request of ours can have.
+type request struct {
+	method, to string
+	body       *payload
+	head       http.Header
+}
+
+// send makes a request. It never follows a redirect with a body: what it could
+// read twice, a network in the middle could read too.
+func (s *session) send(ctx context.Context, q request) (*http.Response, error) {
+	var body io.Reader
+	if q.body != nil {
+		body = q.body
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, q.to, body)
+	if err != nil {
+		return nil, finalError{fmt.Errorf("ask registry: %w", err)}
+	}
+	for k, v := range q.head {
+		req.Header[k] = v
+	}
+	if q.body != nil {
+		req.ContentLength = q.body.Size()
+		req.Header.Set("Content-Type", "application/octet-stream")
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // url.Error names method and address
+	}
+	return resp, nil
+}
+
+// location is where an upload goes on. A registry may send us to an object
+// store, but not to an address inside of our network that is not its own.
+func location(resp *http.Response) (string, error) {
+	u, err := resp.Location()
+	if err != nil {
+		return "", finalError{fmt.Errorf("registry named no place to upload to: %w", err)}
+	}
+	if u.Hostname() == resp.Request.URL.Hostname() {
+		return u.String(), nil
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		if ip = ip.Unmap(); ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() {
+			return "", finalError{fmt.Errorf("registry %s sends uploads to the private address %s", resp.Request.URL.Host, u.Host)}
+		}
+	}
+	return u.String(), nil
+}
+
+// check turns an unexpected status into an error with the registry's own words.
+func check(resp *http.Response, good ...int) error {
+	return transport.CheckError(resp, good...) //nolint:wrapcheck // it names request and answer
+}
+
+func statusIs(err error, code int) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == code
+}
+
+// refusesUs are answers about who we are, not about the upload.
+func refusesUs(code int) bool {
+	return code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusTooManyRequests
+}
+
+// drain lets the connection be used again.
+func drain(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
+	resp.Body.Close()
+}
