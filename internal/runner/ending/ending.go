@@ -1,0 +1,100 @@
+// Package ending tells how a runner ended, in a form that a machine can read: the
+// kubelet hands the termination message to the operator, which turns it into a condition.
+package ending
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// Reason is a stable word for the cause of an end.
+type Reason string
+
+// The reasons of a serving pod.
+const (
+	// ConfigInvalid: the contract cannot be read or is wrong. Final until it is changed.
+	ConfigInvalid Reason = "ConfigInvalid"
+	// WeightsMissing: a file that the engine needs is absent or empty.
+	WeightsMissing Reason = "WeightsMissing"
+	// PortTaken: the runner's own port cannot be opened.
+	PortTaken Reason = "PortTaken"
+	// EngineNotStarted: the engine's program cannot be executed.
+	EngineNotStarted Reason = "EngineNotStarted"
+	// EngineExited: the engine ended by itself.
+	EngineExited Reason = "EngineExited"
+	// OutOfMemory: the kernel killed the engine because the container's memory was used up.
+	OutOfMemory Reason = "OutOfMemory"
+	// Internal: the runner itself failed.
+	Internal Reason = "Internal"
+)
+
+// Exit codes of the runner where the engine's own does not say more.
+const (
+	// CodeFailed is the general failure.
+	CodeFailed = 1
+	// CodeConfig is a failure that will come again until somebody changes something.
+	CodeConfig = 2
+	// codeSignal is added to a signal's number, as shells do.
+	codeSignal = 128
+)
+
+// maxMessage is what the kubelet keeps of a termination message.
+const maxMessage = 4096
+
+// Ending is the termination message, and the error with which a runner ends.
+type Ending struct {
+	// Reason is the cause.
+	Reason Reason `json:"reason"`
+	// Message says it in words.
+	Message string `json:"message"`
+	// ExitCode is the engine's exit code, or the runner's where no engine ran; -1 after a signal.
+	ExitCode int `json:"exitCode"`
+	// Signal is the number of the signal that ended the engine, or 0.
+	Signal int `json:"signal,omitempty"`
+	// Phase is where the pod stood.
+	Phase string `json:"phase"`
+	// Lines are the engine's last lines, oldest first.
+	Lines []string `json:"lines,omitempty"`
+}
+
+// Error says the reason and the message.
+func (e *Ending) Error() string { return string(e.Reason) + ": " + e.Message }
+
+// Code is the exit code with which the runner ends; it is never 0.
+func (e *Ending) Code() int {
+	switch {
+	case e.Signal > 0:
+		return codeSignal + e.Signal
+	case e.ExitCode > 0:
+		return e.ExitCode
+	default:
+		return CodeFailed
+	}
+}
+
+// JSON is the message in at most 4 KiB: the oldest lines are dropped first, then the message is cut.
+func (e *Ending) JSON() []byte {
+	short := *e
+	for {
+		out, err := json.Marshal(&short)
+		switch {
+		case err != nil: // strings and numbers only: cannot be
+			return fmt.Appendf(nil, `{"reason":%q}`, e.Reason)
+		case len(out) <= maxMessage:
+			return out
+		case len(short.Lines) > 0:
+			short.Lines = short.Lines[1:]
+		default:
+			short.Message = short.Message[:len(short.Message)/2] + "…"
+		}
+	}
+}
+
+// Write leaves the message at path, where the kubelet picks it up.
+func (e *Ending) Write(path string) error {
+	if err := os.WriteFile(path, e.JSON(), 0o644); err != nil {
+		return fmt.Errorf("write termination message: %w", err)
+	}
+	return nil
+}

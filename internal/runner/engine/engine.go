@@ -1,0 +1,197 @@
+// Package engine is what the runner knows of an engine's HTTP interface: health,
+// metrics, token counts and one whole chat answer.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"unicode/utf8"
+)
+
+// Names of engines that this package knows more of than the OpenAI interface.
+const (
+	// LlamaCpp is llama.cpp's llama-server.
+	LlamaCpp = "llamacpp"
+	// VLLM is vLLM's OpenAI server.
+	VLLM = "vllm"
+)
+
+// Bounds on what is read of an engine's answers into memory.
+const (
+	maxAnswer  = 64 << 20
+	maxMetrics = 8 << 20
+)
+
+// Client speaks to one engine. It is safe for concurrent use.
+type Client struct {
+	name  string
+	model string
+	base  *url.URL
+	http  *http.Client
+}
+
+// Transport is how every request to an engine travels: never through a proxy, never
+// compressed, and each on a connection of its own. Engines close idle connections
+// after 5 s, and a request that meets that moment cannot be repeated blindly; a
+// new loopback connection costs about 0.1 ms.
+func Transport() *http.Transport {
+	return &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+}
+
+// New makes a client of the engine with this name at base, which knows the model as model.
+func New(name, model string, base *url.URL, transport http.RoundTripper) *Client {
+	return &Client{name: name, model: model, base: base, http: &http.Client{Transport: transport}}
+}
+
+// StatusError is an engine's answer other than 200.
+type StatusError struct {
+	// Status is the HTTP status.
+	Status int
+	// Message is what the engine said.
+	Message string
+}
+
+// Error says status and message.
+func (e *StatusError) Error() string { return fmt.Sprintf("engine answered %d: %s", e.Status, e.Message) }
+
+// Status asks path and returns the HTTP status.
+func (c *Client) Status(ctx context.Context, path string) (int, error) {
+	resp, err := c.get(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxMetrics))
+	return resp.StatusCode, nil
+}
+
+// Metrics returns the engine's metrics in Prometheus' text format.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	resp, err := c.get(ctx, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &StatusError{resp.StatusCode, "no metrics"}
+	}
+	out, err := io.ReadAll(io.LimitReader(resp.Body, maxMetrics))
+	if err != nil {
+		return nil, fmt.Errorf("read the engine's metrics: %w", err)
+	}
+	return out, nil
+}
+
+// CountTokens says how many tokens the messages are after the model's chat template.
+// For an engine that does not count it is an estimate of four letters a token.
+func (c *Client) CountTokens(ctx context.Context, messages json.RawMessage) (int, error) {
+	switch c.name {
+	case LlamaCpp:
+		var applied struct {
+			Prompt string `json:"prompt"`
+		}
+		if err := c.post(ctx, "/apply-template", map[string]any{"messages": messages}, &applied); err != nil {
+			return 0, fmt.Errorf("apply the chat template: %w", err)
+		}
+		var counted struct {
+			Tokens []json.RawMessage `json:"tokens"`
+		}
+		body := map[string]any{"content": applied.Prompt, "add_special": false, "parse_special": true}
+		if err := c.post(ctx, "/tokenize", body, &counted); err != nil {
+			return 0, fmt.Errorf("count tokens: %w", err)
+		}
+		return len(counted.Tokens), nil
+	case VLLM:
+		var counted struct {
+			Count int `json:"count"`
+		}
+		if err := c.post(ctx, "/tokenize", map[string]any{"model": c.model, "messages": messages}, &counted); err != nil {
+			return 0, fmt.Errorf("count tokens: %w", err)
+		}
+		return counted.Count, nil
+	default:
+		return (utf8.RuneCount(messages) + 3) / 4, nil
+	}
+}
+
+// Chat asks for one whole chat answer; request is the body of the OpenAI API, to which the model is added.
+func (c *Client) Chat(ctx context.Context, request map[string]any) (string, error) {
+	body := map[string]any{"model": c.model, "stream": false}
+	for k, v := range request {
+		body[k] = v
+	}
+	var answer struct {
+		Choices []struct {
+			Message struct {
+				Content *string `json:"content"`
+			} `json:"message"`
+		} `json:"choices"`
+	}
+	if err := c.post(ctx, "/v1/chat/completions", body, &answer); err != nil {
+		return "", fmt.Errorf("ask for a chat answer: %w", err)
+	}
+	if len(answer.Choices) == 0 || answer.Choices[0].Message.Content == nil {
+		return "", nil // an answer without text, for instance one that ended at once
+	}
+	return *answer.Choices[0].Message.Content, nil
+}
+
+func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(path).String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the engine for %s: %w", path, err)
+	}
+	return c.http.Do(req)
+}
+
+func (c *Client) post(ctx context.Context, path string, body, into any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the engine's answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return &StatusError{resp.StatusCode, said(answer)}
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("read the engine's answer: %w", err)
+	}
+	return nil
+}
+
+// said is the message in an engine's error body, or the body itself.
+func said(body []byte) string {
+	var e struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+		Message string `json:"message"` // vLLM before 0.10
+	}
+	if json.Unmarshal(body, &e) == nil {
+		if e.Error.Message != "" {
+			return e.Error.Message
+		}
+		if e.Message != "" {
+			return e.Message
+		}
+	}
+	return string(body[:min(len(body), 1000)])
+}
