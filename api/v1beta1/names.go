@@ -1,0 +1,30 @@
+package v1beta1
+
+// FieldOwner is the owner of every field that the operator applies.
+const FieldOwner = "kaito-operator"
+
+// Finalizer holds a Workspace until what ownership cannot clean is gone. It is set
+// before the first such side effect, and not before.
+const Finalizer = "workspace.finalizer.kaito.sh"
+
+// Labels of children, nodes and NodeClaims.
+const (
+	// LabelWorkspace is the name of the Workspace that an object belongs to.
+	LabelWorkspace = "kaito.sh/workspace"
+	// LabelWorkspaceNamespace is the namespace of that Workspace, on objects that have none.
+	LabelWorkspaceNamespace = "kaito.sh/workspacenamespace"
+	// LabelRole says what a pod does: RoleServe or RoleTune.
+	LabelRole = "kaito.sh/role"
+	// RoleServe is the role of a pod that answers; the Service selects it.
+	RoleServe = "serve"
+	// RoleTune is the role of a pod that trains; it is never an endpoint.
+	RoleTune = "tune"
+)
+
+// Annotations.
+const (
+	// AnnotationConfigHash is a hash of what a pod reads once at its start; a change rolls the pod.
+	AnnotationConfigHash = "kaito.sh/config-hash"
+	// AnnotationEnableLB on a Workspace, with value True, makes its Service a load balancer.
+	AnnotationEnableLB = "kaito.sh/enablelb"
+)

@@ -1,0 +1,133 @@
+package catalog_test
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	shipped "kaito.sh/kaito/catalog"
+	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/model"
+)
+
+const good = `
+id: tiny
+hubID: Owner/Tiny
+aliases: [tiny-alias]
+licence: MIT
+parameters: 1000
+context: 512
+layers: 2
+kvHeads: 1
+headDim: 8
+forms:
+  gguf: {file: tiny.gguf, sizeBytes: 600}
+`
+
+func TestShippedCatalogLoads(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"smollm2-135m-instruct", "HuggingFaceTB/SmolLM2-135M-Instruct", "SMOLLM2-135M-INSTRUCT"} {
+		m, ok := c.Lookup(name)
+		if !ok {
+			t.Fatalf("Lookup(%q) finds nothing", name)
+		}
+		// 30 layers x 3 heads x 64 x 2 x 16 bits: measured in the reference pages.
+		if got, want := m.KVBytesPerToken(), model.Bytes(23040); got != want {
+			t.Errorf("KV cache of a token is %d bytes, want %d", got, want)
+		}
+	}
+}
+
+func TestParseSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ old, with, want string }{
+		"an unknown field":                 {"licence:", "license: x\nlicence:", "unknown field"},
+		"an id that is no image name":      {"id: tiny", "id: Tiny Model", "is not a lower-case image name"},
+		"a hub id without an owner":        {"Owner/Tiny", "Tiny", "is not owner/name"},
+		"a missing licence":                {"licence: MIT", "licence: ''", "licence is missing"},
+		"a context of nothing":             {"context: 512", "context: 0", "context 0 is not between 1"},
+		"weights too small for the model":  {"sizeBytes: 600", "sizeBytes: 6", "does not match 1000 parameters"},
+		"a file that leaves its folder":    {"tiny.gguf", "../tiny.gguf", "is not a file name"},
+		"a form that no engine reads":      {"gguf:", "onnx:", "neither gguf nor hf"},
+		"a model without any form":         {"  gguf: {file: tiny.gguf, sizeBytes: 600}", "  {}", "forms is empty"},
+		"an alias with a space":            {"[tiny-alias]", "['tiny alias']", "is not a name"},
+		"a number that would overflow":     {"parameters: 1000", "parameters: 9223372036854775807", "is not between 1"},
+		"text where a number should stand": {"layers: 2", "layers: two", "read the model"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := catalog.Parse([]byte(strings.Replace(good, tc.old, tc.with, 1)))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an answer that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestLoadRefusesWhatWouldBeAmbiguous(t *testing.T) {
+	t.Parallel()
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	for name, tc := range map[string]struct {
+		files fstest.MapFS
+		want  string
+	}{
+		"a file that is not called after its model": {fstest.MapFS{"other.yaml": file(good)}, `call it "tiny.yaml"`},
+		"two models with one alias": {fstest.MapFS{
+			"tiny.yaml":  file(good),
+			"tiny2.yaml": file(strings.NewReplacer("id: tiny", "id: tiny2", "Owner/Tiny", "Owner/Two").Replace(good)),
+		}, "belongs to model"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := catalog.Load(tc.files); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an answer that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestNear(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"smollm2-135m-instrut":     {"smollm2-135m-instruct"},
+		"smollm2":                  {"smollm2-135m-instruct"},
+		"SmolLM2-135M":             {"smollm2-135m-instruct"},
+		"x/smollm2-135m":           {"smollm2-135m-instruct"},
+		"mistral-7b":               nil,
+		"phi-3-mini-128k-instruct": nil,
+	} {
+		if diff := cmp.Diff(want, c.Near(name)); diff != "" {
+			t.Errorf("Near(%q) (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Add([]byte("forms: {gguf: {sizeBytes: -1}}"))
+	f.Add([]byte("id: [1, 2]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := catalog.Parse(data)
+		if err != nil {
+			return
+		}
+		if m.KVBytesPerToken() <= 0 || m.KVBytesPerToken()*model.Bytes(m.Context) <= 0 {
+			t.Errorf("accepted a model whose cache overflows: %+v", m)
+		}
+		for form, w := range m.Forms {
+			if w.Size <= 0 {
+				t.Errorf("accepted weights of %d bytes in form %q", w.Size, form)
+			}
+		}
+	})
+}
