@@ -167,7 +167,8 @@ func (d *download) run(ctx context.Context) error {
 }
 
 func (d *download) fetch(ctx context.Context) error {
-	head := http.Header{}
+	// Otherwise the transport could unpack on the way what must arrive as it is stored.
+	head := http.Header{"Accept-Encoding": {"identity"}}
 	if d.at > 0 {
 		head.Set("Range", fmt.Sprintf("bytes=%d-%d", d.at, d.blob.Size-1))
 	}

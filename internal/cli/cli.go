@@ -1,0 +1,77 @@
+// Package cli is the command line that people meet: one folder a verb, flags
+// apart from function, and everything from outside handed in by cmd/kaito.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kaito.sh/kaito/internal/buildinfo"
+	"kaito.sh/kaito/internal/cli/local"
+	"kaito.sh/kaito/internal/cli/model"
+	"kaito.sh/kaito/internal/cli/shell"
+)
+
+// Run runs the command line and returns the exit code. An error is printed once.
+func Run(ctx context.Context, sh shell.Shell, args []string) int {
+	root := New(sh)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(sh.Err, "%s: %v\n", sh.Name, err)
+	}
+	return shell.ExitCode(err)
+}
+
+// New builds the whole tree of commands.
+func New(sh shell.Shell) *cobra.Command {
+	root := shell.Group(&cobra.Command{
+		Use:   "kaito",
+		Short: "Run and tune models on Kubernetes",
+		Long: `Kaito turns a short object, a Workspace, into a model that answers HTTP.
+This program packages models, and runs a local cluster to try them on.`,
+		Example: shell.Examples(sh.Name, `
+			# A real Kubernetes on this machine
+			KAITO local up
+
+			# A model file as an OCI image, and into a registry
+			KAITO model package SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
+			KAITO model push smollm2-135m-instruct.oci registry.example.com/models/smollm2:gguf`),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: sh.Name},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	})
+	root.SetOut(sh.Out)
+	root.SetErr(sh.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
+	root.AddCommand(model.New(sh), local.New(sh), version(sh))
+	return root
+}
+
+// version prints what this program was built from.
+func version(sh shell.Shell) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: shell.Examples(sh.Name, "KAITO version"),
+		Args:    shell.Exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(sh.Out, buildinfo.Long("kaito"))
+			return err
+		},
+	}
+}
+
+// NameOf is how the user called the program, by the first word of its command
+// line: as a plugin of kubectl the program is called kubectl-kaito.
+func NameOf(argv0 string) string {
+	if strings.HasPrefix(filepath.Base(argv0), "kubectl-kaito") {
+		return "kubectl kaito"
+	}
+	return "kaito"
+}
