@@ -90,7 +90,7 @@ func (b *Builder) bootstrap(ctx context.Context, log io.Writer) (made base, err 
 	if made.Packages, err = ReadPackages(tree); err != nil {
 		return made, err
 	}
-	if err := b.checkLock(baseImage, made.Packages); err != nil {
+	if err := b.checkLock(log, baseImage, made.Packages); err != nil {
 		return made, err
 	}
 	if err := layer.Clean(tree, nil); err != nil {
@@ -119,7 +119,7 @@ func (b *Builder) bootstrap(ctx context.Context, log io.Writer) (made base, err 
 // checkLock compares what was installed with the lock: it writes the lock when asked
 // to (or when there is none), warns of a difference, and fails on one only when the
 // locks are strict. The smoke test decides what a difference is worth.
-func (b *Builder) checkLock(image Image, found Packages) error {
+func (b *Builder) checkLock(log io.Writer, image Image, found Packages) error {
 	file := filepath.Join(b.options.Source, image.Lock)
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -137,15 +137,24 @@ func (b *Builder) checkLock(image Image, found Packages) error {
 	if len(lines) == 0 {
 		return nil
 	}
+	for _, line := range lines {
+		fmt.Fprintln(log, "differs from the lock:", line)
+	}
 	if b.options.Locked {
 		return &DriftError{Lock: image.Lock, Lines: lines}
 	}
 	b.say(image.Name, "warning: the distribution has moved, %d packages differ from %s; the smoke test decides", len(lines), image.Lock)
-	for _, line := range lines {
+	for _, line := range lines[:min(len(lines), shown)] {
 		b.say(image.Name, "  %s", line)
+	}
+	if more := len(lines) - shown; more > 0 {
+		b.say(image.Name, "  and %d more in %s; --update-locks writes them all down", more, b.store.logFile(image.Name))
 	}
 	return nil
 }
+
+// shown is how many differences from a lock are printed; the log has them all.
+const shown = 12
 
 // seconds prints a duration for people.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

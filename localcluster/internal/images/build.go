@@ -23,15 +23,11 @@ func (b *Builder) make(ctx context.Context, step Step, on base) (Record, error) 
 	if err != nil {
 		return made, err
 	}
-	// A lock that was written just now is part of the key of the next run.
-	again, err := key(Request{Source: b.options.Source, Base: on.Digest}, step.Image)
-	if err != nil {
-		return made, err
-	}
+	made.Key = step.Key
+	// The lock may have been written just now.
 	if made.Lock, err = lockSum(b.options.Source, step.Image); err != nil {
 		return made, err
 	}
-	made.Key = again
 	made.Wall, made.CPU = b.options.Now().Sub(began), b.cpu()-cpu
 	return made, b.store.save(step.Image.Name, made)
 }
@@ -55,7 +51,7 @@ func (b *Builder) build(ctx context.Context, log io.Writer, step Step, on base) 
 		return made, err
 	}
 	if step.Image.Lock != "" {
-		if err := b.checkLock(step.Image, made.Packages); err != nil {
+		if err := b.checkLock(log, step.Image, made.Packages); err != nil {
 			return made, err
 		}
 	}

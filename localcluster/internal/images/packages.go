@@ -141,7 +141,7 @@ type DriftError struct {
 
 // Error names the first differences and the way out.
 func (e *DriftError) Error() string {
-	shown := e.Lines[:min(len(e.Lines), 10)]
+	first := e.Lines[:min(len(e.Lines), shown)]
 	return fmt.Sprintf("%d packages differ from %s (%s); renew it with --update-locks, or build without IMAGES_LOCKED=1",
-		len(e.Lines), e.Lock, strings.Join(shown, "; "))
+		len(e.Lines), e.Lock, strings.Join(first, "; "))
 }

@@ -19,8 +19,8 @@ const recipe = "1"
 // Step is what the plan says about one image.
 type Step struct {
 	Image Image
-	// Key is the hash of everything that decides about the image.
-	Key string
+	// Key is the hash of what the image is made from; Lock is that of its lock file.
+	Key, Lock string
 	// Base is the name of the last FROM: the tree that the image adds to.
 	Base string
 	// Build is false when the last build had the same key and its layers are there.
@@ -68,8 +68,7 @@ func plan(request Request, image Image) (Step, error) {
 	if step.Key, err = key(request, image); err != nil {
 		return step, err
 	}
-	lock, err := lockSum(request.Source, image)
-	if err != nil {
+	if step.Lock, err = lockSum(request.Source, image); err != nil {
 		return step, err
 	}
 	last, known := request.Records[image.Name]
@@ -80,8 +79,10 @@ func plan(request Request, image Image) (Step, error) {
 		step.Build, step.Why = true, "it was not built here before"
 	case last.Key != step.Key:
 		step.Build, step.Why = true, "its input has changed"
+	case last.Lock != step.Lock:
+		// Layers of the earlier build hold the packages of the earlier lock.
+		step.Build, step.Why, step.Fresh = true, "its lock has changed", true
 	}
-	step.Fresh = step.Fresh || (known && last.Lock != lock)
 	return step, nil
 }
 
@@ -100,8 +101,8 @@ func finalBase(dockerfile string) (string, error) {
 	return base, nil
 }
 
-// key hashes everything that decides about an image: the recipe, what it copies, its
-// lock, its smoke test, the base and the way of building.
+// key hashes what an image is made from: the recipe, what it copies, its smoke test,
+// the base and the way of building.
 func key(request Request, image Image) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, recipe, request.Base, image.SmokeCommand)
@@ -120,11 +121,6 @@ func key(request Request, image Image) (string, error) {
 			return "", err
 		}
 	}
-	lock, err := lockSum(request.Source, image)
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprintln(h, lock)
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 

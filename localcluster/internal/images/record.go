@@ -21,7 +21,7 @@ import (
 type Record struct {
 	// Key is the hash of the input that it was built from.
 	Key string `json:"key"`
-	// Lock is the hash of the lock file at that time.
+	// Lock is the hash of the lock file after it.
 	Lock   string        `json:"lock,omitempty"`
 	Digest string        `json:"digest"`
 	Config v1.Config     `json:"config"`

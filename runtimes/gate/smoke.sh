@@ -1,0 +1,6 @@
+#!/bin/sh
+# Run in the finished tree as the image's user.
+set -eu
+test "$(id -u)" = 2000
+test ! -w /usr
+python3 -m kaito_gate.doctor
