@@ -8,10 +8,7 @@ package oci
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -49,8 +46,8 @@ type Options struct {
 	Sleep func(context.Context, time.Duration) error
 	// Chunk is the size of one upload request; 0 takes DefaultChunk.
 	Chunk int64
-	// Log hears of attempts that failed; nil is silent.
-	Log *slog.Logger
+	// Notice hears, in words for people, of what went wrong and was got over; nil is silent.
+	Notice func(string)
 	// Report is called as bytes move; nil is fine.
 	Report func(Progress)
 }
@@ -69,7 +66,7 @@ type Client struct {
 	scheme   Scheme
 	sleep    func(context.Context, time.Duration) error
 	chunk    int64
-	log      *slog.Logger
+	notice   func(string)
 	report   func(Progress)
 }
 
@@ -77,7 +74,7 @@ type Client struct {
 func New(o Options) *Client {
 	c := &Client{
 		base: o.Transport, keychain: o.Keychain, scheme: o.Scheme,
-		sleep: o.Sleep, chunk: o.Chunk, log: o.Log, report: o.Report,
+		sleep: o.Sleep, chunk: o.Chunk, notice: o.Notice, report: o.Report,
 	}
 	if c.base == nil {
 		c.base = remote.DefaultTransport
@@ -88,8 +85,8 @@ func New(o Options) *Client {
 	if c.chunk <= 0 {
 		c.chunk = DefaultChunk
 	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
+	if c.notice == nil {
+		c.notice = func(string) {}
 	}
 	if c.report == nil {
 		c.report = func(Progress) {}
@@ -112,11 +109,11 @@ func (c *Client) Manifest(ctx context.Context, ref string) ([]byte, v1.Descripto
 		return nil, v1.Descriptor{}, err
 	}
 	var got *remote.Descriptor
+	s, err := c.reach(ctx, r.Context(), transport.PullScope)
+	if err != nil {
+		return nil, v1.Descriptor{}, fmt.Errorf("read %s: %w", ref, err)
+	}
 	err = c.retry(ctx, "read "+ref, func() error {
-		s, err := c.open(ctx, r.Context(), transport.PullScope)
-		if err != nil {
-			return err
-		}
 		got, err = remote.Get(r, s.options(ctx)...)
 		return err //nolint:wrapcheck // wrapped below, once
 	})
@@ -170,57 +167,24 @@ func (c *Client) open(ctx context.Context, repo name.Repository, action string) 
 	}, nil
 }
 
+// reach is open with a little patience: a registry that has just started may need
+// a moment, one that is not there should not cost a minute.
+func (c *Client) reach(ctx context.Context, repo name.Repository, action string) (s *session, err error) {
+	tries := 0
+	err = c.retry(ctx, "reach registry "+repo.RegistryStr(), func() error {
+		s, err = c.open(ctx, repo, action)
+		if tries++; err != nil && tries == 3 {
+			return finalError{err}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reach registry %s: %w", repo.RegistryStr(), explain(err))
+	}
+	return s, nil
+}
+
 // options make go-containerregistry use our connection and leave retries to us.
 func (s *session) options(ctx context.Context) []remote.Option {
 	return []remote.Option{remote.WithTransport(s.wire), remote.WithContext(ctx), remote.WithRetryBackoff(remote.Backoff{Steps: 1})}
-}
-
-// PlainHTTPError says that a registry answers, but not with TLS.
-type PlainHTTPError struct{ Host string }
-
-// Error names the way out.
-func (e *PlainHTTPError) Error() string {
-	return fmt.Sprintf("registry %s was asked over plain HTTP, which would show credentials and models to the network; allow it with --insecure if that network is yours", e.Host)
-}
-
-// schemeGuard refuses plain HTTP unless it was allowed or stays on this machine.
-type schemeGuard struct {
-	inner  http.RoundTripper
-	scheme Scheme
-}
-
-// RoundTrip passes on what is allowed.
-func (g *schemeGuard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != "https" && g.scheme != Plain && !loopback(r.URL.Hostname()) {
-		return nil, &PlainHTTPError{Host: r.URL.Host}
-	}
-	return g.inner.RoundTrip(r) //nolint:wrapcheck // a transport passes errors as they are
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// explain adds what to do to the answers that users meet most.
-func explain(err error) error {
-	var plain *PlainHTTPError
-	if errors.As(err, &plain) {
-		return plain
-	}
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return err
-	}
-	switch answer.StatusCode {
-	case http.StatusUnauthorized:
-		return fmt.Errorf("%w; the registry wants other credentials: log in, or pass --docker-config", err)
-	case http.StatusForbidden:
-		return fmt.Errorf("%w; these credentials may not do that here", err)
-	default:
-		return err
-	}
 }

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"log/slog"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -18,8 +18,8 @@ const notesDir = ".uploads"
 // notes remember an upload that has begun, so that the next run of the program
 // can go on with it. Losing them costs a new upload and nothing else.
 type notes struct {
-	path string
-	log  *slog.Logger
+	path   string
+	notice func(string)
 }
 
 // note is the content of the file.
@@ -30,9 +30,9 @@ type note struct {
 }
 
 // notesFor are the notes of one blob on its way to one repository.
-func notesFor(dir string, repo name.Repository, digest v1.Hash, log *slog.Logger) *notes {
+func notesFor(dir string, repo name.Repository, digest v1.Hash, notice func(string)) *notes {
 	sum := sha256.Sum256([]byte(repo.String()))
-	return &notes{path: filepath.Join(dir, notesDir, digest.Hex[:16]+"-"+hex.EncodeToString(sum[:8])+".json"), log: log}
+	return &notes{path: filepath.Join(dir, notesDir, digest.Hex[:16]+"-"+hex.EncodeToString(sum[:8])+".json"), notice: notice}
 }
 
 // location is where the remembered upload goes on; empty when there is none.
@@ -61,7 +61,7 @@ func (n *notes) keep(location string) {
 		err = os.Rename(n.path+".new", n.path)
 	}
 	if err != nil {
-		n.log.Debug("could not remember the upload, a cut would start it again", "file", n.path, "error", err.Error())
+		n.notice(fmt.Sprintf("remember the upload: %v; if it is cut now, it starts anew", err))
 	}
 }
 

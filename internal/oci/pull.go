@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -39,13 +38,17 @@ func (c *Client) Pull(ctx context.Context, ref, dir string) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, err
 	}
+	s, err := c.reach(ctx, r.Context(), transport.PullScope)
+	if err != nil {
+		return v1.Hash{}, fmt.Errorf("pull %s: %w", ref, err)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o755); err != nil {
 		return v1.Hash{}, fmt.Errorf("create image layout: %w", err)
 	}
 	t := newTracker(c.report, l.blobs())
 	for _, b := range l.blobs() {
-		if err := c.pullBlob(ctx, l, r.Context(), b, t); err != nil {
-			return v1.Hash{}, fmt.Errorf("pull %s: blob %.19s…: %w", ref, b.Digest, explain(err))
+		if err := c.pullBlob(ctx, l, s, b, t); err != nil {
+			return v1.Hash{}, fmt.Errorf("pull %s: blob %s: %w", ref, short(b.Digest), explain(err))
 		}
 	}
 	return image.Digest, l.write()
@@ -86,7 +89,7 @@ type download struct {
 }
 
 // pullBlob downloads one blob, however often the line is cut.
-func (c *Client) pullBlob(ctx context.Context, l layout, repo name.Repository, b v1.Descriptor, t *tracker) error {
+func (c *Client) pullBlob(ctx context.Context, l layout, s *session, b v1.Descriptor, t *tracker) error {
 	target := l.blob(b.Digest)
 	// Only whole and verified blobs ever get this name.
 	if info, err := os.Stat(target); err == nil && info.Size() == b.Size {
@@ -98,14 +101,10 @@ func (c *Client) pullBlob(ctx context.Context, l layout, repo name.Repository, b
 		return err
 	}
 	defer d.part.Close()
-	err = c.persist(ctx, "pull blob "+b.Digest.String(), func() (bool, error) {
-		s, err := c.open(ctx, repo, transport.PullScope)
-		if err != nil {
-			return false, err
-		}
-		d.s = s
+	d.s = s
+	err = c.persist(ctx, "pull blob "+short(b.Digest), func() (bool, error) {
 		before := d.at
-		err = d.run(ctx)
+		err := d.run(ctx)
 		return d.at > before, err
 	})
 	if err != nil {

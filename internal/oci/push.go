@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -85,18 +84,18 @@ func (c *Client) Push(ctx context.Context, dir, ref string) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, err
 	}
-	t := newTracker(c.report, l.blobs())
+	s, err := c.reach(ctx, r.Context(), transport.PushScope)
+	if err != nil {
+		return v1.Hash{}, fmt.Errorf("push %s: %w", ref, err)
+	}
+	p := &pusher{c: c, l: l, s: s, t: newTracker(c.report, l.blobs())}
 	for _, b := range l.blobs() {
-		if err := c.pushBlob(ctx, l, r.Context(), b, t); err != nil {
-			return v1.Hash{}, fmt.Errorf("push %s: blob %.19s…: %w", ref, b.Digest, explain(err))
+		if err := p.blob(ctx, b); err != nil {
+			return v1.Hash{}, fmt.Errorf("push %s: %w", ref, explain(err))
 		}
 	}
-	err = c.retry(ctx, "push the manifest of "+ref, func() error {
-		s, err := c.open(ctx, r.Context(), transport.PushScope)
-		if err != nil {
-			return err
-		}
-		return remote.Put(r, manifest{raw: l.raw, kind: l.image.MediaType}, s.options(ctx)...)
+	err = c.retry(ctx, "push manifest", func() error {
+		return remote.Put(r, manifest{raw: l.raw, kind: l.image.MediaType}, p.s.options(ctx)...)
 	})
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("push manifest %s: %w", ref, explain(err))
@@ -104,22 +103,24 @@ func (c *Client) Push(ctx context.Context, dir, ref string) (v1.Hash, error) {
 	return l.image.Digest, nil
 }
 
-// pushBlob uploads one blob, however often the line is cut.
-func (c *Client) pushBlob(ctx context.Context, l layout, repo name.Repository, b v1.Descriptor, t *tracker) error {
-	skipped := false
+// pusher moves the blobs of one layout to one repository.
+type pusher struct {
+	c *Client
+	l layout
+	s *session
+	t *tracker
+}
+
+// blob uploads one blob, however often the line is cut.
+func (p *pusher) blob(ctx context.Context, b v1.Descriptor) error {
+	skipped, restarts := false, 0
 	u := &upload{
-		blob: b, file: l.blob(b.Digest), chunk: c.chunk,
-		notes: notesFor(l.dir, repo, b.Digest, c.log),
-		moved: t.at,
+		s: p.s, blob: b, file: p.l.blob(b.Digest), chunk: p.c.chunk, moved: p.t.at,
+		notes: notesFor(p.l.dir, p.s.repo, b.Digest, p.c.notice),
 	}
-	restarts := 0
-	err := c.persist(ctx, "push blob "+b.Digest.String(), func() (bool, error) {
-		s, err := c.open(ctx, repo, transport.PushScope)
-		if err != nil {
-			return false, err
-		}
-		u.s = s
+	err := p.c.persist(ctx, "push blob "+short(b.Digest), func() (bool, error) {
 		before := u.at
+		var err error
 		skipped, err = u.run(ctx)
 		var unknown unknownUploadError
 		if errors.As(err, &unknown) {
@@ -131,12 +132,15 @@ func (c *Client) pushBlob(ctx context.Context, l layout, repo name.Repository, b
 		}
 		return u.at > before, err
 	})
-	if err != nil {
-		if u.at > 0 {
-			return fmt.Errorf("stopped after %d of %d bytes, the same command goes on from there: %w", u.at, b.Size, err)
-		}
-		return err
+	if err != nil && u.at > 0 {
+		return fmt.Errorf("blob %s stopped after %d of %d bytes, the same command goes on from there: %w", short(b.Digest), u.at, b.Size, explain(err))
 	}
-	t.finish(b.Size, skipped)
+	if err != nil {
+		return fmt.Errorf("blob %s: %w", short(b.Digest), explain(err))
+	}
+	p.t.finish(b.Size, skipped)
 	return nil
 }
+
+// short is a digest that fits into a sentence.
+func short(h v1.Hash) string { return h.Hex[:min(12, len(h.Hex))] }

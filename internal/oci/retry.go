@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -37,7 +38,7 @@ func (c *Client) persist(ctx context.Context, what string, try func() (advanced 
 		if n >= attempts {
 			return err
 		}
-		c.log.Warn("registry did not answer as it should, trying again", "action", what, "pause", pause.String(), "attempt", n, "error", err.Error())
+		c.notice(fmt.Sprintf("%s: %v; trying again in %s", what, err, pause))
 		if serr := c.sleep(ctx, pause); serr != nil {
 			return errors.Join(err, serr)
 		}

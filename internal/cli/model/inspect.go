@@ -66,13 +66,13 @@ func find(cmd *cobra.Command, sh shell.Shell, flags registryFlags, what string) 
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return inspected{}, fmt.Errorf("inspect model: %w", err)
 	}
-	client, err := flags.client(sh, func(oci.Progress) {})
+	client, err := flags.client(sh, sh.Progress("reading"), func(oci.Progress) {})
 	if err != nil {
 		return inspected{}, err
 	}
 	raw, descriptor, err := client.Manifest(cmd.Context(), what)
 	if err != nil {
-		return inspected{}, fmt.Errorf("inspect model: there is no such file or folder, and as an image: %w", err)
+		return inspected{}, fmt.Errorf("inspect model: there is no such file or folder, and as an image: %w", flags.advise(err))
 	}
 	image, err := modelimage.ReadManifest(raw)
 	if err != nil {

@@ -3,9 +3,9 @@
 package model
 
 import (
-	"log/slog"
+	"errors"
+	"fmt"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"kaito.sh/kaito/internal/cli/shell"
@@ -39,16 +39,13 @@ func (f *registryFlags) bind(cmd *cobra.Command) {
 }
 
 // client turns the flags into a client that reports to the shell.
-func (f *registryFlags) client(sh shell.Shell, report func(oci.Progress)) (*oci.Client, error) {
+func (f *registryFlags) client(sh shell.Shell, p *shell.Progress, report func(oci.Progress)) (*oci.Client, error) {
 	keychain := sh.Keychain
 	if f.dockerConfig != "" {
 		var err error
 		if keychain, err = oci.Keyring(f.dockerConfig); err != nil {
 			return nil, err
 		}
-	}
-	if keychain == nil {
-		keychain = authn.NewMultiKeychain()
 	}
 	scheme := oci.Encrypted
 	if f.insecure {
@@ -59,15 +56,25 @@ func (f *registryFlags) client(sh shell.Shell, report func(oci.Progress)) (*oci.
 		Keychain:  keychain,
 		Scheme:    scheme,
 		Sleep:     sh.Sleep,
-		Log:       slog.New(slog.NewTextHandler(sh.Err, &slog.HandlerOptions{ReplaceAttr: noTime})),
+		Notice:    p.Note,
 		Report:    report,
 	}), nil
 }
 
-// noTime keeps the clock out of lines that a person reads as they appear.
-func noTime(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.Attr{}
+// advise adds the flag that helps to an error of a registry.
+func (f *registryFlags) advise(err error) error {
+	var (
+		plain  *oci.PlainHTTPError
+		access *oci.AccessError
+	)
+	switch {
+	case errors.As(err, &plain):
+		return fmt.Errorf("%w; if that network is yours, allow it with --insecure", err)
+	case errors.As(err, &access) && f.dockerConfig != "":
+		return fmt.Errorf("%w; the credentials in %s do not suffice", err, f.dockerConfig)
+	case errors.As(err, &access):
+		return fmt.Errorf("%w; log in there first, or pass credentials with --docker-config FILE", err)
+	default:
+		return err
 	}
-	return a
 }

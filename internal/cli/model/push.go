@@ -37,7 +37,7 @@ stopped: by itself while this program runs, or when the same command is run agai
 func push(cmd *cobra.Command, sh shell.Shell, flags registryFlags, dir, ref string) error {
 	p := sh.Progress("pushing")
 	var last oci.Progress
-	client, err := flags.client(sh, func(at oci.Progress) {
+	client, err := flags.client(sh, p, func(at oci.Progress) {
 		last = at
 		p.At(at.Done, at.Total)
 	})
@@ -47,7 +47,7 @@ func push(cmd *cobra.Command, sh shell.Shell, flags registryFlags, dir, ref stri
 	digest, err := client.Push(cmd.Context(), dir, ref)
 	took := p.End()
 	if err != nil {
-		return err
+		return flags.advise(err)
 	}
 	fmt.Fprintf(sh.Err, "pushed %s: %s, %s of it were there, %s\n", ref, shell.Bytes(last.Total), shell.Bytes(last.Skipped), shell.Duration(took))
 	_, err = fmt.Fprintf(sh.Out, "%s@%s\n", ref, digest)

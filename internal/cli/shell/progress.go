@@ -48,12 +48,23 @@ func (p *Progress) At(done, total int64) {
 	fmt.Fprintln(p.shell.Err, line)
 }
 
+// Note prints a line that stays.
+func (p *Progress) Note(text string) {
+	p.wipe()
+	fmt.Fprintln(p.shell.Err, text)
+}
+
 // End wipes the line, and returns how long the work took.
 func (p *Progress) End() time.Duration {
+	p.wipe()
+	return p.shell.Now().Sub(p.started)
+}
+
+func (p *Progress) wipe() {
 	if p.drawn {
 		fmt.Fprint(p.shell.Err, "\r"+strings.Repeat(" ", 70)+"\r")
+		p.drawn = false
 	}
-	return p.shell.Now().Sub(p.started)
 }
 
 func rate(n int64, d time.Duration) int64 {

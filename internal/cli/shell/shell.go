@@ -77,6 +77,7 @@ func Exactly(names ...string) cobra.PositionalArgs {
 // Group makes a command that only holds others: alone it shows its help, with a
 // word that it does not know it says so.
 func Group(cmd *cobra.Command) *cobra.Command {
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
