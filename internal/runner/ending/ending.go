@@ -4,6 +4,7 @@ package ending
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -97,4 +98,13 @@ func (e *Ending) Write(path string) error {
 		return fmt.Errorf("write termination message: %w", err)
 	}
 	return nil
+}
+
+// From finds the ending in err, or makes one of it for a runner that stood in phase.
+func From(err error, phase string) *Ending {
+	var e *Ending
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Ending{Reason: Internal, Message: err.Error(), ExitCode: CodeFailed, Phase: phase}
 }

@@ -57,7 +57,9 @@ type StatusError struct {
 }
 
 // Error says status and message.
-func (e *StatusError) Error() string { return fmt.Sprintf("engine answered %d: %s", e.Status, e.Message) }
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("engine answered %d: %s", e.Status, e.Message)
+}
 
 // Status asks path and returns the HTTP status.
 func (c *Client) Status(ctx context.Context, path string) (int, error) {

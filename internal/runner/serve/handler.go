@@ -1,0 +1,104 @@
+package serve
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"kaito.sh/kaito/internal/runner/chat"
+	"kaito.sh/kaito/internal/runner/engine"
+	"kaito.sh/kaito/internal/runner/gate"
+	"kaito.sh/kaito/internal/runner/intake"
+	"kaito.sh/kaito/internal/runner/metrics"
+	"kaito.sh/kaito/internal/runner/phase"
+	"kaito.sh/kaito/internal/runner/proxy"
+	"kaito.sh/kaito/internal/runner/refusal"
+)
+
+// engineModel is what the engine calls the model.
+func (s *server) engineModel() string {
+	if m := s.Contract.Engine.Model; m != "" {
+		return m
+	}
+	return s.Contract.Model.ID
+}
+
+// build makes the parts that answer requests.
+func (s *server) build(base *url.URL) {
+	c := s.Contract
+	transport := engine.Transport()
+	s.timeline = phase.New(s.Now, s.Started)
+	s.gate = gate.New(c.Limits.MaxInFlight)
+	s.engine = engine.New(c.Engine.Name, s.engineModel(), base, transport)
+	who := metrics.Identity{Workspace: c.Workspace, Model: c.Model.ID, Engine: c.Engine.Name, Version: s.Version}
+	s.metrics = metrics.New(who, s.timeline, s.gate.InFlight)
+
+	names := proxy.Names{ID: c.Model.ID, Aliases: c.Model.Aliases, Engine: s.engineModel()}
+	body := intake.Reader{Limit: c.Limits.MaxBodyBytes, Now: s.Now}
+	legacy := &chat.Handler{Model: s.engine, Engine: c.Engine.Name, Context: c.Model.Context, Body: body, Log: s.Log}
+	openai := proxy.New(base, names, body, transport, s.Log)
+	models := &proxy.Models{Names: names, Context: c.Model.Context, Created: s.Started.Unix()}
+	in := &door{gate: s.gate, limit: c.Limits.MaxInFlight, timeline: s.timeline, metrics: s.metrics}
+
+	mux := http.NewServeMux()
+	mux.Handle("/chat", s.counted(in.admit(refusal.Detail, legacy)))
+	mux.Handle("/v1/", s.counted(in.admit(refusal.OpenAI, openai)))
+	mux.Handle("/v1/models", s.counted(in.ready(refusal.OpenAI, models)))
+	mux.Handle("/v1/models/", s.counted(in.ready(refusal.OpenAI, models)))
+	mux.HandleFunc("/health", s.health)
+	mux.HandleFunc("/healthz", s.health) // the first releases of the reference
+	mux.Handle("/metrics", &metrics.Page{Own: s.metrics, Engine: s.engine.Metrics, Log: s.Log})
+	mux.HandleFunc("/", root)
+	s.handler = mux
+}
+
+func (s *server) counted(next http.Handler) http.Handler { return counted(s.metrics, s.Now, next) }
+
+// root answers GET / as the reference does, and everything else with 404.
+func root(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		refusal.Detail(w, refusal.NotFound())
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"message": "Server is running"})
+}
+
+// status is the body of GET /health.
+type status struct {
+	// Status is ok, loading, unhealthy or draining.
+	Status string `json:"status"`
+	// Phase is the phase now.
+	Phase phase.Phase `json:"phase"`
+	// Model is the served model id.
+	Model string `json:"model"`
+	// StartUp is the seconds of each start-up phase so far, and their sum.
+	StartUp map[phase.Phase]float64 `json:"startup"`
+	// InFlight is how many requests are at the engine.
+	InFlight int `json:"inFlight"`
+}
+
+// health answers 200 only when the engine can answer.
+func (s *server) health(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		refusal.Detail(w, refusal.Method(http.MethodGet))
+		return
+	}
+	now := s.timeline.Current()
+	parts, total := s.timeline.Seconds()
+	parts["total"] = total
+	out := status{Status: "loading", Phase: now, Model: s.Contract.Model.ID, StartUp: parts, InFlight: s.gate.InFlight()}
+	code := http.StatusServiceUnavailable
+	switch now {
+	case phase.Ready:
+		out.Status, code = "ok", http.StatusOK
+	case phase.Unhealthy, phase.Draining:
+		out.Status = string(now)
+	}
+	answer(w, code, out)
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // the client may have gone
+}
