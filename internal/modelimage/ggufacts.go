@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	gguf "github.com/gpustack/gguf-parser-go"
 )
@@ -80,7 +81,7 @@ func parseGGUF(path string) (facts Facts, err error) {
 		HeadDim:      int64(shape.AttentionKeyLength),
 		Hidden:       int64(shape.EmbeddingLength),
 		Vocabulary:   int64(f.Tokenizer().TokensLength),
-		Quantization: meta.FileTypeDescriptor,
+		Quantization: fileType(meta.FileType),
 		WeightsBytes: int64(f.TensorInfos.Bytes()),
 		License:      spdxOf(meta.License),
 	}
@@ -88,6 +89,16 @@ func parseGGUF(path string) (facts Facts, err error) {
 		facts.ChatTemplate = digestOf(kv.ValueString())
 	}
 	return facts, checkShape(facts)
+}
+
+// fileType is the name that people know a quantisation by: Q4_1. The library's own
+// descriptor adds suffixes that no file name has.
+func fileType(t gguf.GGUFFileType) string {
+	name := strings.TrimPrefix(t.String(), "MOSTLY_")
+	if name == "Unknown" || strings.Contains(name, "(") {
+		return ""
+	}
+	return name
 }
 
 // digestOf names a text without carrying it.

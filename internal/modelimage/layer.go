@@ -28,10 +28,12 @@ type member struct {
 
 const (
 	tarBlock = 512
-	// copyBuffer and copyDepth make a pipeline: one buffer is read and written
-	// while the ones before it are hashed on another core.
-	copyBuffer = 1 << 20
+	// copyBuffer and copyDepth make a pipeline: one buffer is read while the one
+	// before it is written and the one before that is hashed.
+	copyBuffer = 2 << 20
 	copyDepth  = 4
+	// blockSize is what direct writes must be aligned to.
+	blockSize = 4096
 )
 
 // tarEnds is what stands before and behind the bytes of a file in a tar archive
@@ -91,49 +93,64 @@ func (e *exactly) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // io.EOF must pass as it is
 }
 
-// pipe copies in to dst and to sum. Hashing runs beside reading and writing.
+// pipe copies in to dst and to sum. Reading, writing and hashing run beside each other.
 func pipe(ctx context.Context, dst io.Writer, in io.Reader, sum hash.Hash, passed func(int64)) (int64, error) {
-	free := make(chan []byte, copyDepth)
-	full := make(chan []byte, copyDepth)
+	free, read, written := make(chan []byte, copyDepth), make(chan []byte, copyDepth), make(chan []byte, copyDepth)
 	for range copyDepth {
-		free <- make([]byte, copyBuffer)
+		free <- newBuffer(copyBuffer)
 	}
 	hashed := make(chan struct{})
 	go func() {
 		defer close(hashed)
-		for b := range full {
+		for b := range written {
 			sum.Write(b)
 			free <- b[:cap(b)]
 		}
 	}()
-	total, err := feed(ctx, dst, in, free, full, passed)
-	close(full)
+	// A writer that fails ends the reader, which may be waiting for a free buffer.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- fill(ctx, in, free, read) }()
+	var total int64
+	for b := range read {
+		if _, err := dst.Write(b); err != nil {
+			stop(fmt.Errorf("write layer: %w", err))
+			break
+		}
+		total += int64(len(b))
+		written <- b
+		passed(int64(len(b)))
+	}
+	close(written)
+	err := <-ended
 	<-hashed
 	return total, err
 }
 
-// feed reads into free buffers, writes each, and hands it on to be hashed.
-func feed(ctx context.Context, dst io.Writer, in io.Reader, free, full chan []byte, passed func(int64)) (int64, error) {
-	var total int64
+// fill reads into free buffers until the input ends.
+func fill(ctx context.Context, in io.Reader, free, read chan []byte) error {
+	defer close(read)
 	for {
-		if err := ctx.Err(); err != nil {
-			return total, fmt.Errorf("write layer: %w", err)
+		var b []byte
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case b = <-free:
 		}
-		b := <-free
 		n, err := io.ReadFull(in, b)
 		if n > 0 {
-			if _, werr := dst.Write(b[:n]); werr != nil {
-				return total, fmt.Errorf("write layer: %w", werr)
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case read <- b[:n]:
 			}
-			full <- b[:n]
-			total += int64(n)
-			passed(int64(n))
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return total, nil
+			return context.Cause(ctx)
 		case err != nil:
-			return total, fmt.Errorf("read model: %w", err)
+			return fmt.Errorf("read model: %w", err)
 		}
 	}
 }

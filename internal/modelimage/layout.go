@@ -61,11 +61,11 @@ func writeLayout(ctx context.Context, dir string, m *model, report func(Progress
 // writeBlob writes one file as a layer under the name of its digest.
 func writeBlob(ctx context.Context, blobs string, x member, passed func(int64)) (v1.Descriptor, error) {
 	part := filepath.Join(blobs, "layer.partial")
-	file, err := os.Create(part)
+	file, err := createLayer(part, x.size)
 	if err != nil {
-		return v1.Descriptor{}, fmt.Errorf("create layer: %w", err)
+		return v1.Descriptor{}, err
 	}
-	digest, size, err := writeLayer(ctx, file, x, passed)
+	digest, size, err := writeLayer(ctx, layerFile{file}, x, passed)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return v1.Descriptor{}, err
 	}
