@@ -1,0 +1,110 @@
+// Command kaito-localcluster starts and stops a real Kubernetes on this machine.
+// It is the only place of the launcher that reads the environment and the clock.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	utilclock "k8s.io/utils/clock"
+
+	"kaito.sh/kaito/localcluster/internal/cli"
+	"kaito.sh/kaito/localcluster/internal/cli/programs"
+	"kaito.sh/kaito/localcluster/internal/cli/target"
+	"kaito.sh/kaito/localcluster/internal/clock"
+	"kaito.sh/kaito/localcluster/internal/cluster"
+	store "kaito.sh/kaito/localcluster/internal/programs"
+	"kaito.sh/kaito/localcluster/internal/progress"
+)
+
+// hostFile is the machine's record of its clusters; it is the same for all data roots.
+const hostFile = "/var/lib/kaito-local/host.json"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kaito-localcluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	c := clock.Clock{Now: time.Now, After: time.After}
+	build := buildOptions(self)
+	launch := func(t target.Target) *cluster.Launcher {
+		return cluster.New(cluster.Config{
+			Name: t.Name, Root: t.Root, HostFile: hostFile, Self: self, User: os.Geteuid(), Clock: c,
+			Progress: progress.New(t.Out, time.Now),
+			Programs: func(ctx context.Context) (string, error) {
+				if t.Programs != "" {
+					return filepath.Abs(t.Programs)
+				}
+				return store.Ensure(ctx, build)
+			},
+		})
+	}
+	return cli.New(cli.Deps{
+		Launch: launch, Clock: c, Version: version(),
+		More: []*cobra.Command{programs.New(build)},
+	}).ExecuteContext(ctx)
+}
+
+// buildOptions say where the programs are built from and kept.
+func buildOptions(self string) store.Options {
+	return store.Options{
+		CacheDir:  cacheDir(),
+		SourceDir: sourceDir(self),
+		Env:       os.Environ(),
+		Out:       os.Stderr,
+		Clock:     utilclock.RealClock{},
+	}
+}
+
+// cacheDir is shared by everything of Kaito on this account.
+func cacheDir() string {
+	if d := os.Getenv("KAITO_CACHE"); d != "" {
+		return d
+	}
+	if d := os.Getenv("XDG_CACHE_HOME"); d != "" {
+		return filepath.Join(d, "kaito")
+	}
+	if d := os.Getenv("HOME"); d != "" {
+		return filepath.Join(d, ".cache", "kaito")
+	}
+	return ""
+}
+
+// sourceDir is the folder localcluster of the checkout whose bin/ holds this
+// program; KAITO_SOURCE names another checkout.
+func sourceDir(self string) string {
+	if d := os.Getenv("KAITO_SOURCE"); d != "" {
+		return filepath.Join(d, "localcluster")
+	}
+	return filepath.Join(filepath.Dir(filepath.Dir(self)), "localcluster")
+}
+
+// version is the module's, with the commit where Go knows it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	return v + " " + info.GoVersion
+}
