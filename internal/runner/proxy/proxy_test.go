@@ -1,0 +1,226 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kaito.sh/kaito/internal/runner/engine"
+	"kaito.sh/kaito/internal/runner/intake"
+	"kaito.sh/kaito/internal/runner/proxy"
+	"kaito.sh/kaito/internal/runner/standin"
+)
+
+var names = proxy.Names{ID: "tiny", Aliases: []string{"Maker/Tiny"}, Engine: "base"}
+
+// front is a proxy, reached over HTTP, before stand.
+func front(t *testing.T, stand http.Handler, limit int64) string {
+	t.Helper()
+	behind := httptest.NewServer(stand)
+	t.Cleanup(behind.Close)
+	base, err := url.Parse(behind.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := intake.Reader{Limit: limit, Now: time.Now}
+	server := httptest.NewServer(proxy.New(base, names, body, engine.Transport(), slog.New(slog.DiscardHandler)))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func send(t *testing.T, method, address, kind, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", kind)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(out))
+}
+
+func TestBodiesReachTheEngineUnderItsOwnName(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ sent, got string }{
+		"the id":                 {`{"model":"tiny","x":1}`, `{"model":"base","x":1}`},
+		"an alias":               {`{"x":1,"model":"Maker/Tiny"}`, `{"model":"base","x":1}`},
+		"no model":               {`{"x":1}`, `{"model":"base","x":1}`},
+		"a null":                 {`{"model":null}`, `{"model":"base"}`},
+		"values stay themselves": {`{"model":"tiny","n":1.0e2,"s":"<\u00e9>","o":{"b":1,"a":2}}`, `{"model":"base","n":1.0e2,"o":{"b":1,"a":2},"s":"<\u00e9>"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got, length string
+			base := front(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				data, _ := io.ReadAll(r.Body)
+				got, length = strings.TrimSpace(string(data)), r.Header.Get("Content-Length")
+			}), 1000)
+			if code, out := send(t, http.MethodPost, base+"/v1/completions", "application/json", tc.sent); code != 200 {
+				t.Fatalf("%d %s", code, out)
+			}
+			if got != tc.got || length == "" {
+				t.Errorf("engine got %s (length %s), want %s", got, length, tc.got)
+			}
+		})
+	}
+}
+
+func TestBodyWithTheEnginesNameStaysByteForByte(t *testing.T) {
+	t.Parallel()
+	const sent = "{ \"z\" :1,\n\"model\":\"tiny\" , \"a\":[ ] }"
+	var got string
+	behind := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		got = string(data)
+	}))
+	t.Cleanup(behind.Close)
+	base, err := url.Parse(behind.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := proxy.Names{ID: "tiny", Engine: "tiny"}
+	p := httptest.NewServer(proxy.New(base, own, intake.Reader{Limit: 100, Now: time.Now}, engine.Transport(), slog.New(slog.DiscardHandler)))
+	t.Cleanup(p.Close)
+	if code, _ := send(t, http.MethodPost, p.URL+"/v1/completions", "application/json", sent); code != 200 || got != sent {
+		t.Errorf("%d, engine got %q", code, got)
+	}
+}
+
+func TestProxyRefuses(t *testing.T) {
+	t.Parallel()
+	base := front(t, &standin.Engine{}, 100)
+	for name, tc := range map[string]struct {
+		method, path, kind, body string
+		code                     int
+		want                     string
+	}{
+		"an unknown model": {
+			"POST", "/v1/chat/completions", "application/json", `{"model":"gpt"}`, 404,
+			"{\"error\":{\"message\":\"The model `gpt` does not exist here; served: tiny, Maker/Tiny\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}",
+		},
+		"the engine's own name": {
+			"POST", "/v1/chat/completions", "application/json", `{"model":"base"}`, 404,
+			"{\"error\":{\"message\":\"The model `base` does not exist here; served: tiny, Maker/Tiny\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}",
+		},
+		"a number for a model": {"POST", "/v1/chat/completions", "application/json", `{"model":1}`, 400, `{"error":{"message":"model must be a string","type":"invalid_request_error","param":"model","code":null}}`},
+		"broken JSON":          {"POST", "/v1/chat/completions", "application/json", `{"model"`, 400, `{"error":{"message":"The request body is not valid JSON: unexpected end of JSON input (at byte 8)","type":"invalid_request_error","param":null,"code":null}}`},
+		"a null":               {"POST", "/v1/chat/completions", "application/json", `null`, 400, `{"error":{"message":"The request body must be a JSON object","type":"invalid_request_error","param":null,"code":null}}`},
+		"a long body":          {"POST", "/v1/chat/completions", "application/json", `{"x":"` + strings.Repeat("x", 100) + `"}`, 413, `{"error":{"message":"The request body is larger than the 100 bytes allowed here","type":"invalid_request_error","param":null,"code":"request_too_large"}}`},
+		"a long form":          {"POST", "/v1/audio/transcriptions", "multipart/form-data; boundary=x", strings.Repeat("x", 101), 413, `{"error":{"message":"The request body is larger than the 100 bytes allowed here","type":"invalid_request_error","param":null,"code":"request_too_large"}}`},
+		"text":                 {"POST", "/v1/chat/completions", "text/plain", `{}`, 415, `{"error":{"message":"Unsupported Media Type \"text/plain\"; send JSON with the header Content-Type: application/json","type":"invalid_request_error","param":null,"code":"unsupported_media_type"}}`},
+		"a way around":         {"GET", "/v1/..%2fslots", "", "", 404, `{"error":{"message":"Not Found","type":"invalid_request_error","param":null,"code":"not_found"}}`},
+		"loading of adapters":  {"POST", "/v1/load_lora_adapter", "application/json", `{}`, 404, `{"error":{"message":"Not Found","type":"invalid_request_error","param":null,"code":"not_found"}}`},
+		"what the engine lacks, in its own words": {
+			"POST", "/v1/nothing", "application/json", `{}`, 404, `{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, got := send(t, tc.method, base+tc.path, tc.kind, tc.body)
+			if code != tc.code {
+				t.Errorf("status %d, want %d", code, tc.code)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("body (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestStreamArrivesAsItIsMade(t *testing.T) {
+	t.Parallel()
+	base := front(t, &standin.Engine{Words: 3, Pause: 150 * time.Millisecond}, 1000)
+	resp, err := http.Post(base+"/v1/chat/completions", "application/json", strings.NewReader(`{"stream":true,"messages":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	start, first, count := time.Now(), time.Duration(0), 0
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "data: ") {
+			if count++; count == 1 {
+				first = time.Since(start)
+			}
+		}
+	}
+	if whole := time.Since(start); count != 4 || whole-first < 200*time.Millisecond {
+		t.Errorf("%d events, the first after %v, the last after %v", count, first, whole)
+	}
+}
+
+func TestClientThatGoesAwayEndsTheWorkAtTheEngine(t *testing.T) {
+	t.Parallel()
+	stand := &standin.Engine{Words: 1000, Pause: 20 * time.Millisecond}
+	base := front(t, stand, 1000)
+	for _, body := range []string{`{"stream":true,"messages":[]}`, `{"messages":[]}`} {
+		before := stand.Gone()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			_, _ = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		cancel()
+		for i := 0; stand.Gone() == before; i++ {
+			if i == 500 {
+				t.Fatalf("the engine still works on %s", body)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+func TestEngineThatIsDownIsABadGateway(t *testing.T) {
+	t.Parallel()
+	dead := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	p := proxy.New(dead, names, intake.Reader{Limit: 100, Now: time.Now}, engine.Transport(), slog.New(slog.DiscardHandler))
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{}`)))
+	if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), `"code":"engine_unreachable"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestModels(t *testing.T) {
+	t.Parallel()
+	m := &proxy.Models{Names: names, Context: 2048, Created: 12}
+	const one = `{"id":"tiny","object":"model","created":12,"owned_by":"kaito","root":"tiny","parent":null,"max_model_len":2048}`
+	for name, tc := range map[string]struct {
+		method, path string
+		code         int
+		want         string
+	}{
+		"the list":             {"GET", "/v1/models", 200, `{"object":"list","data":[` + one + `]}`},
+		"one by id":            {"GET", "/v1/models/tiny", 200, one},
+		"one by alias":         {"GET", "/v1/models/Maker/Tiny", 200, one},
+		"one that is not here": {"GET", "/v1/models/gpt", 404, "{\"error\":{\"message\":\"The model `gpt` does not exist here; served: tiny, Maker/Tiny\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}"},
+		"deletion":             {"DELETE", "/v1/models/tiny", 405, `{"error":{"message":"Method Not Allowed; use GET","type":"invalid_request_error","param":null,"code":"method_not_allowed"}}`},
+	} {
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, nil))
+		if w.Code != tc.code || strings.TrimSpace(w.Body.String()) != tc.want {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
