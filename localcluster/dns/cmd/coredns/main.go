@@ -6,6 +6,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
@@ -25,7 +26,7 @@ import (
 // other servers.
 func directives() []string {
 	return []string{
-		"reload", "health", "ready", "errors", "log", "loadbalance", "cache",
+		"reload", "bind", "health", "ready", "errors", "log", "loadbalance", "cache",
 		"template", "hosts", "kubernetes", "loop", "forward",
 	}
 }
