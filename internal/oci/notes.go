@@ -24,9 +24,7 @@ type notes struct {
 
 // note is the content of the file.
 type note struct {
-	Repository string `json:"repository"`
-	Digest     string `json:"digest"`
-	Location   string `json:"location"`
+	Location string `json:"location"`
 }
 
 // notesFor are the notes of one blob on its way to one repository.

@@ -93,7 +93,7 @@ func (c *Client) pullBlob(ctx context.Context, l layout, s *session, b v1.Descri
 	target := l.blob(b.Digest)
 	// Only whole and verified blobs ever get this name.
 	if info, err := os.Stat(target); err == nil && info.Size() == b.Size {
-		t.finish(b.Size, true)
+		t.finish(b.Size, b.Size)
 		return nil
 	}
 	d, err := openPart(target+".partial", b, t.at)
@@ -102,6 +102,7 @@ func (c *Client) pullBlob(ctx context.Context, l layout, s *session, b v1.Descri
 	}
 	defer d.part.Close()
 	d.s = s
+	had := d.at
 	err = c.persist(ctx, "pull blob "+short(b.Digest), func() (bool, error) {
 		before := d.at
 		err := d.run(ctx)
@@ -116,7 +117,7 @@ func (c *Client) pullBlob(ctx context.Context, l layout, s *session, b v1.Descri
 	if err := os.Rename(d.part.Name(), target); err != nil {
 		return fmt.Errorf("name blob: %w", err)
 	}
-	t.finish(b.Size, false)
+	t.finish(b.Size, had)
 	return nil
 }
 

@@ -113,15 +113,14 @@ type pusher struct {
 
 // blob uploads one blob, however often the line is cut.
 func (p *pusher) blob(ctx context.Context, b v1.Descriptor) error {
-	skipped, restarts := false, 0
+	restarts := 0
 	u := &upload{
 		s: p.s, blob: b, file: p.l.blob(b.Digest), chunk: p.c.chunk, moved: p.t.at,
 		notes: notesFor(p.l.dir, p.s.repo, b.Digest, p.c.notice),
 	}
 	err := p.c.persist(ctx, "push blob "+short(b.Digest), func() (bool, error) {
 		before := u.at
-		var err error
-		skipped, err = u.run(ctx)
+		err := u.run(ctx)
 		var unknown unknownUploadError
 		if errors.As(err, &unknown) {
 			// Begun anew at most twice: a registry that forgets every time would keep us for ever.
@@ -138,7 +137,7 @@ func (p *pusher) blob(ctx context.Context, b v1.Descriptor) error {
 	if err != nil {
 		return fmt.Errorf("blob %s: %w", short(b.Digest), explain(err))
 	}
-	p.t.finish(b.Size, skipped)
+	p.t.finish(b.Size, u.had)
 	return nil
 }
 

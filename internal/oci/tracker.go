@@ -31,13 +31,11 @@ func (t *tracker) at(n int64) {
 	t.report(t.now)
 }
 
-// finish ends the current blob.
-func (t *tracker) finish(size int64, skipped bool) {
+// finish ends the current blob, of which had bytes did not need to be moved.
+func (t *tracker) finish(size, had int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if skipped {
-		t.now.Skipped += size
-	}
+	t.now.Skipped += had
 	t.done += size
 	t.now.Done = t.done
 	t.report(t.now)

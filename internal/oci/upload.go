@@ -24,6 +24,8 @@ type upload struct {
 	// at is how much the registry has; moved hears when that changes.
 	at    int64
 	moved func(at int64)
+	// had is how much of it the registry had before this program sent anything.
+	had int64
 	// whole is set when the registry takes no chunks.
 	whole bool
 }
@@ -35,27 +37,30 @@ func (e unknownUploadError) Unwrap() error { return e.error }
 
 // run makes one attempt: it looks whether the blob is there, goes on with the
 // upload that the notes remember or begins one, and commits. The caller tries again.
-func (u *upload) run(ctx context.Context) (skipped bool, err error) {
+func (u *upload) run(ctx context.Context) error {
 	there, err := u.exists(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if there {
+		if u.at == 0 {
+			u.had = u.blob.Size
+		}
 		u.notes.forget()
-		return true, nil
+		return nil
 	}
 	file, err := os.Open(u.file)
 	if err != nil {
-		return false, finalError{err}
+		return finalError{err}
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err != nil || info.Size() != u.blob.Size {
-		return false, finalError{fmt.Errorf("blob %s is not the %d bytes that the manifest says; package the model again", u.blob.Digest, u.blob.Size)}
+		return finalError{fmt.Errorf("blob %s is not the %d bytes that the manifest says; package the model again", u.blob.Digest, u.blob.Size)}
 	}
 	if u.blob.Size <= u.chunk || u.whole {
-		return false, u.inOne(ctx, file)
+		return u.inOne(ctx, file)
 	}
-	return false, u.inChunks(ctx, file)
+	return u.inChunks(ctx, file)
 }
 
 func (u *upload) exists(ctx context.Context) (bool, error) {
@@ -114,7 +119,11 @@ func (u *upload) inChunks(ctx context.Context, file *os.File) error {
 // resume continues the upload that the notes remember, if the registry does too.
 func (u *upload) resume(ctx context.Context) (string, error) {
 	if location := u.notes.location(); location != "" {
+		first := u.at == 0
 		next, err := u.status(ctx, location)
+		if first {
+			u.had = u.at
+		}
 		var unknown unknownUploadError
 		if err == nil || !errors.As(err, &unknown) {
 			return next, err
@@ -122,6 +131,7 @@ func (u *upload) resume(ctx context.Context) (string, error) {
 		u.notes.forget()
 	}
 	u.move(0)
+	u.had = 0
 	location, err := u.begin(ctx)
 	if err != nil {
 		return "", err
