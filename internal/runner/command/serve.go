@@ -17,9 +17,12 @@ import (
 	"kaito.sh/kaito/internal/runner/serve"
 )
 
-// poll is how often the engine's health is asked while it starts; it is the error of
-// the start-up times.
-const poll = 50 * time.Millisecond
+// How often the engine's health is asked: poll while it starts, which is the error of
+// the start-up times, and watch once it is ready.
+const (
+	poll  = 50 * time.Millisecond
+	watch = 5 * time.Second
+)
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
@@ -103,7 +106,7 @@ func start(ctx context.Context, w World, f serveFlags, log *slog.Logger) error {
 		Contract: said, Listener: port,
 		Stdout: w.Stdout, Stderr: w.Stderr, Environ: w.Environ, Signals: signals,
 		Now: w.Now, Started: w.Started,
-		Grace: f.grace, StopPatience: f.stopPatience, Poll: poll,
+		Grace: f.grace, StopPatience: f.stopPatience, Poll: poll, Watch: watch,
 		MemoryKills: func() int { return ending.MemoryKills(w.Cgroup) },
 		Reap:        func(pid int) { process.Reap(children, stop, pid) },
 		Version:     w.Version, Log: log,

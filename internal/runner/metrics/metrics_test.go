@@ -88,9 +88,11 @@ func TestPageHoldsBothKindsOfFamilies(t *testing.T) {
 func TestPageStandsWithoutTheEngine(t *testing.T) {
 	t.Parallel()
 	for name, engine := range map[string]func(context.Context) ([]byte, error){
-		"an engine that is down":        func(context.Context) ([]byte, error) { return nil, errors.New("down") },
-		"a page that is no exposition":  func(context.Context) ([]byte, error) { return []byte(llama + "<html>\n"), nil },
-		"a family that is the runner's": func(context.Context) ([]byte, error) { return []byte("kaito_ready 0\nkaito_engine_metrics_up 0\n"), nil },
+		"an engine that is down":       func(context.Context) ([]byte, error) { return nil, errors.New("down") },
+		"a page that is no exposition": func(context.Context) ([]byte, error) { return []byte(llama + "<html>\n"), nil },
+		"a family that is the runner's": func(context.Context) ([]byte, error) {
+			return []byte("kaito_ready 0\nkaito_engine_metrics_up 0\n"), nil
+		},
 	} {
 		text := page(t, engine)
 		if strings.Contains(text, "llamacpp:") || !strings.Contains(text, "\nkaito_ready 1\n") {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 
@@ -86,6 +87,9 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	now := s.timeline.Current()
 	parts, total := s.timeline.Seconds()
 	parts["total"] = total
+	for p, seconds := range parts {
+		parts[p] = math.Round(seconds*1000) / 1000 // milliseconds are as exact as it gets
+	}
 	out := status{Status: "loading", Phase: now, Model: s.Contract.Model.ID, StartUp: parts, InFlight: s.gate.InFlight()}
 	code := http.StatusServiceUnavailable
 	switch now {

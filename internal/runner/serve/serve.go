@@ -46,6 +46,8 @@ type Options struct {
 	StopPatience time.Duration
 	// Poll is how often the engine's health is asked while it starts.
 	Poll time.Duration
+	// Watch is how often it is asked once the engine is ready.
+	Watch time.Duration
 	// MemoryKills counts processes of this container that were killed for memory.
 	MemoryKills func() int
 	// Reap collects children other than the engine, whose process id it gets; nil does nothing.

@@ -11,7 +11,6 @@ import (
 // How a ready engine is watched. One that does not answer in time is taken for busy,
 // not for dead: its process is watched too, and killing a loaded server helps nobody.
 const (
-	watchEvery    = 5 * time.Second
 	watchPatience = 5 * time.Second
 	watchStrikes  = 3
 )
@@ -26,7 +25,7 @@ func (s *server) watch(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err == nil && code == http.StatusOK:
-			strikes, wait = 0, max(s.Poll, watchEvery)
+			strikes, wait = 0, s.Watch
 			s.nowReady()
 		case !s.timeline.Served():
 			if err == nil {
