@@ -2,20 +2,47 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"kaito.sh/kaito/localcluster/internal/clock"
 	"kaito.sh/kaito/localcluster/internal/kube"
+	"kaito.sh/kaito/localcluster/internal/layout"
+	"kaito.sh/kaito/localcluster/internal/preflight"
 	"kaito.sh/kaito/localcluster/internal/process"
 	"kaito.sh/kaito/localcluster/internal/render"
 )
 
 const (
 	look      = 50 * time.Millisecond
+	longPorts = 5 * time.Second
 	longAPI   = 2 * time.Minute
 	longNodes = 3 * time.Minute
 )
+
+// awaitPorts waits until a component can listen: one that was killed a moment ago
+// still holds its ports while the kernel takes it down.
+func (l *Launcher) awaitPorts(ctx context.Context, place layout.Cluster, c render.Component) error {
+	var taken *preflight.PortError
+	for _, port := range c.Ports {
+		wait := clock.Wait{What: "look for a free port", Every: look, Limit: longPorts}
+		err := l.Clock.Until(ctx, wait, func(ctx context.Context) error {
+			err := preflight.Port(ctx, c.Name, place.Address(port))
+			if err != nil && !errors.As(err, &taken) {
+				return clock.Final(err)
+			}
+			return err
+		})
+		if errors.As(err, &taken) {
+			return taken
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // awaitAPI waits for the API server, and no longer than it and etcd live.
 func (l *Launcher) awaitAPI(ctx context.Context, w raised) error {
@@ -51,12 +78,16 @@ func (l *Launcher) awaitAccount(ctx context.Context, c *kube.Client) error {
 // awaitNode waits until a node is Ready, and gives it the labels that its kubelet may not.
 func (l *Launcher) awaitNode(ctx context.Context, w raised, name string) error {
 	n, _ := w.state.Find(name)
+	since := w.since
+	if w.before[name] {
+		since = time.Time{}
+	}
 	wait := clock.Wait{What: fmt.Sprintf("node %q Ready", name), Every: look, Limit: longNodes}
 	err := l.Clock.Until(ctx, wait, func(ctx context.Context) error {
 		if _, alive := w.nodes.Running(name); !alive {
 			return clock.Final(fmt.Errorf("its first process ended; its log is %s", w.place.NodeLog(name, "init")))
 		}
-		return w.client.NodeReady(ctx, name, w.since)
+		return w.client.NodeReady(ctx, name, since)
 	})
 	if err != nil {
 		return fmt.Errorf("%w; see `logs %s/kubelet`", err, name)
@@ -69,4 +100,16 @@ func (l *Launcher) awaitNode(ctx context.Context, w raised, name string) error {
 	}
 	l.Progress.Step("node %s Ready", name)
 	return nil
+}
+
+// allRun looks once more at every component: one that ended right after its
+// start, over a bad file for example, would otherwise be missed only later.
+func (l *Launcher) allRun(w raised) error {
+	var errs []error
+	for _, c := range l.components(w.place, w.state.Programs) {
+		if _, alive := process.Find(w.place.PidFile(c.Name)); !alive {
+			errs = append(errs, fmt.Errorf("%s ended; its log is %s; run `up` again once its cause is gone", c.Name, w.place.Log(c.Name)))
+		}
+	}
+	return errors.Join(errs...)
 }

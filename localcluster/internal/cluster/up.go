@@ -63,7 +63,7 @@ func (l *Launcher) Up(ctx context.Context, o UpOptions) error {
 			return err
 		}
 	}
-	return nil
+	return l.allRun(w)
 }
 
 // check looks at the machine; it changes nothing but the programs' cache.
@@ -89,6 +89,8 @@ type raised struct {
 	nodes  node.Host
 	client *kube.Client
 	since  time.Time
+	// before are the nodes that ran already, whose old heartbeat is good enough.
+	before map[string]bool
 }
 
 // raise starts everything that does not run, in the order that saves time:
@@ -99,7 +101,7 @@ func (l *Launcher) raise(ctx context.Context, o UpOptions, programs string) (rai
 	if err != nil {
 		return raised{}, err
 	}
-	w := raised{state: st, since: l.Clock.Now()}
+	w := raised{state: st, since: l.Clock.Now(), before: map[string]bool{}}
 	if w.tools, err = l.tools(layout.New(l.Root, l.Name, st.Index), programs); err != nil {
 		return w, err
 	}
@@ -213,10 +215,8 @@ func (l *Launcher) start(ctx context.Context, t tools, components []render.Compo
 		if _, alive := process.Find(t.place.PidFile(c.Name)); alive || c.NeedsAPI != needsAPI {
 			continue
 		}
-		for _, port := range c.Ports {
-			if err := preflight.Port(ctx, c.Name, t.place.Address(port)); err != nil {
-				return err
-			}
+		if err := l.awaitPorts(ctx, t.place, c); err != nil {
+			return err
 		}
 		_, err := t.starter.Start(ctx, process.Spec{
 			Name: c.Name, Argv: c.Argv, PidFile: t.place.PidFile(c.Name), Cgroup: t.place.ControlPlaneCgroup(), Log: t.place.Log(c.Name),
@@ -237,6 +237,7 @@ func (l *Launcher) startNodes(ctx context.Context, w *raised) error {
 			}
 			continue
 		}
+		_, w.before[n.Name] = w.nodes.Running(n.Name)
 		if err := w.nodes.Start(ctx, n); err != nil {
 			return err
 		}

@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"kaito.sh/kaito/localcluster/internal/cgroup"
 	"kaito.sh/kaito/localcluster/internal/layout"
 	"kaito.sh/kaito/localcluster/internal/network"
@@ -234,20 +232,4 @@ func (h Host) Erase(name string) error {
 // Socket is containerd's socket of a running node, seen from the machine.
 func (h Host) Socket(id process.Identity) string {
 	return filepath.Join("/proc", fmt.Sprint(id.Pid), "root", render.ContainerdSocket)
-}
-
-// MachineFacts looks up what a node can have at most.
-func MachineFacts() (render.Machine, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return render.Machine{}, fmt.Errorf("count the machine's CPUs: %w", err)
-	}
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return render.Machine{}, fmt.Errorf("read the machine's memory: %w", err)
-	}
-	return render.Machine{
-		MilliCPU: int64(set.Count()) * 1000,
-		Memory:   int64(info.Totalram) * int64(info.Unit), //nolint:gosec // no machine has 8 EiB
-	}, nil
 }
