@@ -1,0 +1,125 @@
+// Command bench measures what we promise in figures. It writes bench/results.json
+// and prints a table.
+//
+//	go run ./bench
+//	go run ./bench -run package -bytes 4000000000
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"text/tabwriter"
+	"time"
+)
+
+// result is one figure.
+type result struct {
+	Name       string            `json:"name"`
+	Value      float64           `json:"value"`
+	Unit       string            `json:"unit"`
+	Conditions map[string]string `json:"conditions"`
+}
+
+// options are what every benchmark gets.
+type options struct {
+	// dir is a scratch folder on the disk that is measured.
+	dir string
+	// bytes is the size of the model.
+	bytes int64
+	// stopwatch starts a measurement of wall and CPU time.
+	stopwatch func() stopwatch
+}
+
+// benchmark is a name and a function that returns figures without conditions.
+type benchmark struct {
+	name string
+	run  func(context.Context, options) ([]result, error)
+}
+
+// benchmarks is the list that later work adds to.
+func benchmarks() []benchmark {
+	return []benchmark{
+		{"model package", packageModel},
+		{"model push", pushModel},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	only := flags.String("run", ".", "run benchmarks whose name matches this `PATTERN`")
+	size := flags.Int64("bytes", 1_000_000_000, "`SIZE` of the model that is packaged")
+	file := flags.String("out", "bench/results.json", "`FILE` for the results")
+	scratch := flags.String("dir", "", "scratch `DIR` on the disk to measure (default: the system's temporary folder)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("read -run: %w", err)
+	}
+	dir, err := os.MkdirTemp(*scratch, "kaito-bench-")
+	if err != nil {
+		return fmt.Errorf("create scratch folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	// The load at the start is a condition; ours comes later.
+	conditions := machine()
+	conditions["date"] = time.Now().UTC().Format(time.RFC3339)
+	var results []result
+	for _, b := range benchmarks() {
+		if !pattern.MatchString(b.name) {
+			continue
+		}
+		fmt.Fprintln(progress, "measuring", b.name)
+		got, err := b.run(ctx, options{dir: dir, bytes: *size, stopwatch: startWatch(time.Now)})
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", b.name, err)
+		}
+		for _, r := range got {
+			r.Conditions = conditions
+			results = append(results, r)
+		}
+	}
+	return write(results, *file, out)
+}
+
+// write prints the table and keeps the file.
+func write(results []result, file string, out io.Writer) error {
+	raw, err := json.MarshalIndent(results, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	if err := os.WriteFile(file, append(raw, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, r := range results {
+		fmt.Fprintf(t, "%s\t%.2f\t %s\t\n", r.Name, r.Value, r.Unit)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print results: %w", err)
+	}
+	if len(results) == 0 {
+		return nil
+	}
+	c := results[0].Conditions
+	_, err = fmt.Fprintf(out, "on %s, %s cores, %s, load %s at the start, %s\n", c["cpu"], c["cores"], c["kernel"], c["load"], c["go"])
+	return err
+}
