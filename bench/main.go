@@ -55,7 +55,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("create scratch folder: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	// The load at the start is a condition; ours comes later.
 	conditions := machine()
 	conditions["date"] = time.Now().UTC().Format(time.RFC3339)
@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		if !pattern.MatchString(b.name) {
 			continue
 		}
-		fmt.Fprintln(progress, "measuring", b.name)
+		_, _ = fmt.Fprintln(progress, "measuring", b.name)
 		got, err := b.run(ctx, options{dir: dir, bytes: *size, stopwatch: startWatch(time.Now)})
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", b.name, err)
@@ -111,7 +111,7 @@ func write(results []result, file string, out io.Writer) error {
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, r := range results {
-		fmt.Fprintf(t, "%s\t%.2f\t %s\t\n", r.Name, r.Value, r.Unit)
+		_, _ = fmt.Fprintf(t, "%s\t%.2f\t %s\t\n", r.Name, r.Value, r.Unit)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print results: %w", err)

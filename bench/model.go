@@ -31,7 +31,7 @@ func packageModel(ctx context.Context, o options) ([]result, error) {
 	if err := writeModel(model, o.bytes); err != nil {
 		return nil, err
 	}
-	defer os.Remove(model)
+	defer func() { _ = os.Remove(model) }()
 	out := filepath.Join(o.dir, "model.oci")
 	pack, err := best(o, func() error {
 		// Without the layout of the run before: replacing one deletes a gigabyte.
@@ -44,7 +44,7 @@ func packageModel(ctx context.Context, o options) ([]result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("package: %w", err)
 	}
-	defer os.RemoveAll(out)
+	defer func() { _ = os.RemoveAll(out) }()
 	hash, err := best(o, func() error { return hashFile(model) })
 	if err != nil {
 		return nil, fmt.Errorf("hash: %w", err)
@@ -71,11 +71,11 @@ func pushModel(ctx context.Context, o options) ([]result, error) {
 	if err := writeModel(model, size); err != nil {
 		return nil, err
 	}
-	defer os.Remove(model)
+	defer func() { _ = os.Remove(model) }()
 	if _, err := modelimage.Package(ctx, modelimage.Options{Path: model, Name: "bench", Out: out}); err != nil {
 		return nil, fmt.Errorf("package: %w", err)
 	}
-	defer os.RemoveAll(out)
+	defer func() { _ = os.RemoveAll(out) }()
 	push, err := best(o, func() error {
 		server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 		defer server.Close()
@@ -147,18 +147,18 @@ func hashFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("open model: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	_, err = io.CopyBuffer(struct{ io.Writer }{sha256.New()}, file, make([]byte, 1<<20))
 	return err
 }
 
 func copyFile(from, to string) error {
-	defer os.Remove(to)
+	defer func() { _ = os.Remove(to) }()
 	in, err := os.Open(from)
 	if err != nil {
 		return fmt.Errorf("open model: %w", err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	out, err := os.Create(to)
 	if err != nil {
 		return fmt.Errorf("create copy: %w", err)

@@ -10,7 +10,7 @@ import (
 // version is set by the linker for a release:
 //
 //	go build -ldflags "-X kaito.sh/kaito/internal/buildinfo.version=v0.1.0"
-var version string //nolint:gochecknoglobals // the linker can set nothing else
+var version string
 
 // Version is the release set by the linker, else what the Go tool recorded
 // about the module, else "devel".

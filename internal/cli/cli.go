@@ -22,7 +22,7 @@ func Run(ctx context.Context, sh shell.Shell, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(sh.Err, "%s: %v\n", sh.Name, err)
+		_, _ = fmt.Fprintf(sh.Err, "%s: %v\n", sh.Name, err)
 	}
 	return shell.ExitCode(err)
 }

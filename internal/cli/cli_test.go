@@ -139,7 +139,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		"no argument shows help":           {nil, 0, ""},
 		"version":                          {[]string{"version"}, 0, ""},
 		"help of a verb":                   {[]string{"model", "push", "--help"}, 0, ""},
-		"an unknown verb":                  {[]string{"modle"}, 2, `kaito: unknown command "modle", did you mean "model"?; see: kaito --help`},
+		"an unknown verb":                  {[]string{"models"}, 2, `kaito: unknown command "models", did you mean "model"?; see: kaito --help`},
 		"an unknown verb of a verb":        {[]string{"model", "frobnicate"}, 2, `unknown command "frobnicate"; see: kaito model --help`},
 		"an unknown flag":                  {[]string{"model", "push", "--no"}, 2, "unknown flag: --no; see: kaito model push --help"},
 		"a missing argument":               {[]string{"model", "push", "x"}, 2, "REF is missing"},

@@ -16,11 +16,15 @@ import (
 // handles the name later: a shell, a URL, a mount.
 var fileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+=-]{0,199}$`)
 
-// pickles can run code when they are loaded.
-var pickles = []string{".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}
+// pickle says whether files of this extension can run code when they are loaded.
+func pickle(ext string) bool {
+	return slices.Contains([]string{".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"}, ext)
+}
 
-// carried are the files of a transformers model that engines read; others stay behind.
-var carried = []string{".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken", ".md", ".py", ".spm", ".vocab", ".yaml"}
+// carried says whether engines read files of this extension; others stay behind.
+func carried(ext string) bool {
+	return slices.Contains([]string{".json", ".safetensors", ".txt", ".model", ".jinja", ".tiktoken", ".md", ".py", ".spm", ".vocab", ".yaml"}, ext)
+}
 
 var shardName = regexp.MustCompile(`-\d{5}-of-\d{5}\.safetensors$`)
 
@@ -82,7 +86,7 @@ func (f *folder) list(root *os.Root) error {
 			f.left = append(f.left, name+"/")
 		case !info.Mode().IsRegular():
 			return refuse(name, "remove it", "is neither a file nor a folder")
-		case slices.Contains(pickles, ext):
+		case pickle(ext):
 			return refuse(name, "remove it, or convert it to safetensors first", "is a pickle or legacy format, which can run code when it is loaded")
 		case !fileName.MatchString(name):
 			return refuse(name, "rename it to letters, digits, dots, dashes and underscores", "has a name that we do not carry")
@@ -90,7 +94,7 @@ func (f *folder) list(root *os.Root) error {
 			if f.license == "" || name == LicenseFile {
 				f.license = name
 			}
-		case slices.Contains(carried, ext):
+		case carried(ext):
 			f.files = append(f.files, name)
 		default:
 			f.left = append(f.left, name)
@@ -157,7 +161,7 @@ func readShard(root *os.Root, name string) (shard, error) {
 	if err != nil {
 		return shard{}, fmt.Errorf("open shard: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return shard{}, fmt.Errorf("open shard: %w", err)
@@ -276,7 +280,7 @@ func readSmall(root *os.Root, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %q: %w", name, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", name, err)

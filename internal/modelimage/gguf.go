@@ -117,12 +117,20 @@ func (r *ggufReader) length(limit uint64, what string) (uint64, error) {
 	return n, r.need(n, what)
 }
 
-// ggufWidths is the size of the values that have a fixed one.
-var ggufWidths = map[gguf.GGUFMetadataValueType]int{
-	gguf.GGUFMetadataValueTypeUint8: 1, gguf.GGUFMetadataValueTypeInt8: 1, gguf.GGUFMetadataValueTypeBool: 1,
-	gguf.GGUFMetadataValueTypeUint16: 2, gguf.GGUFMetadataValueTypeInt16: 2,
-	gguf.GGUFMetadataValueTypeUint32: 4, gguf.GGUFMetadataValueTypeInt32: 4, gguf.GGUFMetadataValueTypeFloat32: 4,
-	gguf.GGUFMetadataValueTypeUint64: 8, gguf.GGUFMetadataValueTypeInt64: 8, gguf.GGUFMetadataValueTypeFloat64: 8,
+// ggufWidth is the size of the values that have a fixed one.
+func ggufWidth(kind gguf.GGUFMetadataValueType) (int, bool) {
+	switch kind {
+	case gguf.GGUFMetadataValueTypeUint8, gguf.GGUFMetadataValueTypeInt8, gguf.GGUFMetadataValueTypeBool:
+		return 1, true
+	case gguf.GGUFMetadataValueTypeUint16, gguf.GGUFMetadataValueTypeInt16:
+		return 2, true
+	case gguf.GGUFMetadataValueTypeUint32, gguf.GGUFMetadataValueTypeInt32, gguf.GGUFMetadataValueTypeFloat32:
+		return 4, true
+	case gguf.GGUFMetadataValueTypeUint64, gguf.GGUFMetadataValueTypeInt64, gguf.GGUFMetadataValueTypeFloat64:
+		return 8, true
+	default:
+		return 0, false
+	}
 }
 
 // value passes over one metadata value and returns it as a number where it is an integer.
@@ -150,7 +158,7 @@ func (r *ggufReader) value(key string) (kind gguf.GGUFMetadataValueType, number 
 
 // scalar reads one number and refuses one that is none.
 func (r *ggufReader) scalar(kind gguf.GGUFMetadataValueType, what string) (uint64, error) {
-	width, ok := ggufWidths[kind]
+	width, ok := ggufWidth(kind)
 	if !ok {
 		return 0, r.wrong("%s has the unknown type %d", what, uint32(kind))
 	}
@@ -185,7 +193,7 @@ func (r *ggufReader) array(what string) error {
 		return err
 	}
 	kind := gguf.GGUFMetadataValueType(t)
-	if width, ok := ggufWidths[kind]; ok {
+	if width, ok := ggufWidth(kind); ok {
 		hi, total := bits.Mul64(n, uint64(width))
 		if hi != 0 {
 			return r.wrong("%s claims %d items", what, n)

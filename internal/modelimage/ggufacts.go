@@ -28,7 +28,7 @@ func readGGUF(path string) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("open model: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return Facts{}, fmt.Errorf("open model: %w", err)

@@ -60,23 +60,8 @@ func checkGGUF(in io.Reader, size int64) error {
 
 // header reads magic, version and the two counts.
 func (r *ggufReader) header() (tensors, keys uint64, err error) {
-	magic, err := r.fixed(4, "the magic")
-	if err != nil {
+	if err := r.version(); err != nil {
 		return 0, 0, err
-	}
-	if string(magic) != "GGUF" {
-		r.at = 0
-		return 0, 0, r.wrong("the file begins with %q, a GGUF file begins with \"GGUF\"", magic)
-	}
-	version, err := r.u32("the version")
-	if err != nil {
-		return 0, 0, err
-	}
-	switch {
-	case version == bits.ReverseBytes32(2) || version == bits.ReverseBytes32(3):
-		return 0, 0, r.wrong("the file is big-endian, which llama.cpp reads only on big-endian machines")
-	case version != 2 && version != 3:
-		return 0, 0, r.wrong("GGUF version %d is not one of 2 and 3", version)
 	}
 	if tensors, err = r.u64("the tensor count"); err != nil {
 		return 0, 0, err
@@ -92,6 +77,29 @@ func (r *ggufReader) header() (tensors, keys uint64, err error) {
 	}
 	// The smallest pair is an empty key with a one-byte value, the smallest tensor has one dimension.
 	return tensors, keys, r.need(keys*13+tensors*32, "the header")
+}
+
+// version reads the magic and the version.
+func (r *ggufReader) version() error {
+	magic, err := r.fixed(4, "the magic")
+	if err != nil {
+		return err
+	}
+	if string(magic) != "GGUF" {
+		r.at = 0
+		return r.wrong("the file begins with %q, a GGUF file begins with \"GGUF\"", magic)
+	}
+	version, err := r.u32("the version")
+	switch {
+	case err != nil:
+		return err
+	case version == bits.ReverseBytes32(2) || version == bits.ReverseBytes32(3):
+		return r.wrong("the file is big-endian, which llama.cpp reads only on big-endian machines")
+	case version != 2 && version != 3:
+		return r.wrong("GGUF version %d is not one of 2 and 3", version)
+	default:
+		return nil
+	}
 }
 
 // pair reads one metadata key with its value.
@@ -111,23 +119,24 @@ func (r *ggufReader) pair(seen map[string]struct{}) (string, uint64, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	if want, ok := ggufKinds[key]; ok && kind != want {
+	if want, ok := ggufKind(key); ok && kind != want {
 		return "", 0, r.wrong("metadata key %q has type %s, it must be %s", key, kind, want)
 	}
 	return key, number, nil
 }
 
-// ggufKinds is the type of the keys that every reader relies on.
-var ggufKinds = map[string]gguf.GGUFMetadataValueType{
-	"general.architecture":    gguf.GGUFMetadataValueTypeString,
-	"general.name":            gguf.GGUFMetadataValueTypeString,
-	"general.type":            gguf.GGUFMetadataValueTypeString,
-	"general.license":         gguf.GGUFMetadataValueTypeString,
-	"general.alignment":       gguf.GGUFMetadataValueTypeUint32,
-	"general.file_type":       gguf.GGUFMetadataValueTypeUint32,
-	"tokenizer.chat_template": gguf.GGUFMetadataValueTypeString,
-	"tokenizer.ggml.tokens":   gguf.GGUFMetadataValueTypeArray,
-	"tokenizer.ggml.model":    gguf.GGUFMetadataValueTypeString,
+// ggufKind is the type that a key must have, for the keys that every reader relies on.
+func ggufKind(key string) (gguf.GGUFMetadataValueType, bool) {
+	switch key {
+	case "general.architecture", "general.name", "general.type", "general.license", "tokenizer.chat_template", "tokenizer.ggml.model":
+		return gguf.GGUFMetadataValueTypeString, true
+	case "general.alignment", "general.file_type":
+		return gguf.GGUFMetadataValueTypeUint32, true
+	case "tokenizer.ggml.tokens":
+		return gguf.GGUFMetadataValueTypeArray, true
+	default:
+		return 0, false
+	}
 }
 
 // tensor reads one tensor's description and works out how many bytes it has.

@@ -66,7 +66,7 @@ func writeLayer(ctx context.Context, dst io.Writer, m member, passed func(int64)
 	if err != nil {
 		return v1.Hash{}, 0, fmt.Errorf("open %q: %w", m.name, err)
 	}
-	defer src.Close()
+	defer func() { _ = src.Close() }()
 	in := io.MultiReader(bytes.NewReader(before), &exactly{src: src, left: m.size, name: m.name}, bytes.NewReader(behind))
 	sum := sha256.New()
 	total, err := pipe(ctx, dst, in, sum, passed)

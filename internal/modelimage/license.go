@@ -12,11 +12,13 @@ const unnamedLicense = "LicenseRef-LICENSE"
 
 // spdxIDs are the licences that models commonly carry, by the lower-case id that
 // hubs and GGUF files use.
-var spdxIDs = map[string]string{
-	"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-2-clause": "BSD-2-Clause", "bsd-3-clause": "BSD-3-Clause",
-	"cc0-1.0": "CC0-1.0", "cc-by-4.0": "CC-BY-4.0", "cc-by-sa-4.0": "CC-BY-SA-4.0", "cc-by-nc-4.0": "CC-BY-NC-4.0",
-	"cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0", "gpl-3.0": "GPL-3.0-only", "agpl-3.0": "AGPL-3.0-only", "lgpl-3.0": "LGPL-3.0-only",
-	"mpl-2.0": "MPL-2.0", "unlicense": "Unlicense", "isc": "ISC", "openrail": "LicenseRef-openrail",
+func spdxIDs() map[string]string {
+	return map[string]string{
+		"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-2-clause": "BSD-2-Clause", "bsd-3-clause": "BSD-3-Clause",
+		"cc0-1.0": "CC0-1.0", "cc-by-4.0": "CC-BY-4.0", "cc-by-sa-4.0": "CC-BY-SA-4.0", "cc-by-nc-4.0": "CC-BY-NC-4.0",
+		"cc-by-nc-sa-4.0": "CC-BY-NC-SA-4.0", "gpl-3.0": "GPL-3.0-only", "agpl-3.0": "AGPL-3.0-only", "lgpl-3.0": "LGPL-3.0-only",
+		"mpl-2.0": "MPL-2.0", "unlicense": "Unlicense", "isc": "ISC", "openrail": "LicenseRef-openrail",
+	}
 }
 
 var notInReference = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
@@ -28,7 +30,7 @@ func spdxOf(id string) string {
 	if id == "" {
 		return ""
 	}
-	if spdx, ok := spdxIDs[strings.ToLower(id)]; ok {
+	if spdx, ok := spdxIDs()[strings.ToLower(id)]; ok {
 		return spdx
 	}
 	if strings.HasPrefix(id, "LicenseRef-") {
@@ -37,27 +39,32 @@ func spdxOf(id string) string {
 	return "LicenseRef-" + strings.Trim(notInReference.ReplaceAllString(id, "-"), "-")
 }
 
-// licenseTexts recognises a licence by words that stand near its beginning.
-var licenseTexts = []struct {
+// licenseText is how a licence begins.
+type licenseText struct {
 	spdx  string
 	words []string
-}{
-	{"Apache-2.0", []string{"apache license", "version 2.0"}},
-	{"MIT", []string{"permission is hereby granted, free of charge", "without restriction"}},
-	{"AGPL-3.0-only", []string{"gnu affero general public license", "version 3"}},
-	{"LGPL-3.0-only", []string{"gnu lesser general public license", "version 3"}},
-	{"GPL-3.0-only", []string{"gnu general public license", "version 3"}},
-	{"MPL-2.0", []string{"mozilla public license", "version 2.0"}},
-	{"CC0-1.0", []string{"cc0 1.0 universal"}},
-	{"BSD-3-Clause", []string{"redistribution and use in source and binary forms", "neither the name"}},
-	{"BSD-2-Clause", []string{"redistribution and use in source and binary forms"}},
+}
+
+// licenseTexts recognises a licence by words that stand near its beginning.
+func licenseTexts() []licenseText {
+	return []licenseText{
+		{"Apache-2.0", []string{"apache license", "version 2.0"}},
+		{"MIT", []string{"permission is hereby granted, free of charge", "without restriction"}},
+		{"AGPL-3.0-only", []string{"gnu affero general public license", "version 3"}},
+		{"LGPL-3.0-only", []string{"gnu lesser general public license", "version 3"}},
+		{"GPL-3.0-only", []string{"gnu general public license", "version 3"}},
+		{"MPL-2.0", []string{"mozilla public license", "version 2.0"}},
+		{"CC0-1.0", []string{"cc0 1.0 universal"}},
+		{"BSD-3-Clause", []string{"redistribution and use in source and binary forms", "neither the name"}},
+		{"BSD-2-Clause", []string{"redistribution and use in source and binary forms"}},
+	}
 }
 
 // spdxOfText names the licence whose text this is, or unnamedLicense.
 func spdxOfText(text []byte) string {
 	head := strings.ToLower(string(text[:min(len(text), 4096)]))
 	head = strings.Join(strings.Fields(head), " ")
-	for _, l := range licenseTexts {
+	for _, l := range licenseTexts() {
 		all := true
 		for _, w := range l.words {
 			all = all && strings.Contains(head, w)

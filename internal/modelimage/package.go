@@ -77,7 +77,7 @@ func Package(ctx context.Context, o Options) (Result, error) {
 	}
 	image, digest, err := writeLayout(ctx, partial, m, o.Report)
 	if err != nil {
-		os.RemoveAll(partial)
+		_ = os.RemoveAll(partial)
 		if errors.Is(err, syscall.ENOSPC) {
 			return Result{}, fmt.Errorf("package %q: it needs %d bytes beside %q: %w; free some space or choose another --out", o.Path, m.total(), o.Out, err)
 		}
@@ -100,7 +100,7 @@ type model struct {
 
 func (m *model) close() {
 	if m.root != nil {
-		m.root.Close()
+		_ = m.root.Close()
 	}
 }
 
@@ -184,7 +184,7 @@ func (m *model) add(name string, open func() (*os.File, error)) error {
 	if err != nil {
 		return fmt.Errorf("open %q: %w", name, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return fmt.Errorf("open %q: %w", name, err)
@@ -199,7 +199,7 @@ func (m *model) addLicense(open func() (*os.File, error)) error {
 	if err != nil {
 		return fmt.Errorf("open licence: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	const limit = 1 << 20
 	text, err := io.ReadAll(io.LimitReader(file, limit+1))
 	switch {

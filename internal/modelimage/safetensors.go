@@ -14,11 +14,23 @@ import (
 const maxSafetensorsHeader = 100 << 20
 
 // dtypeBits is the width of each type that the format knows.
-var dtypeBits = map[string]uint64{
-	"BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E5M2FNUZ": 8, "F8_E4M3FNUZ": 8,
-	"I16": 16, "U16": 16, "F16": 16, "BF16": 16,
-	"I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64, "C64": 64,
-	"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+func dtypeBits(dtype string) (uint64, bool) {
+	switch dtype {
+	case "F64", "I64", "U64", "C64":
+		return 64, true
+	case "F32", "I32", "U32":
+		return 32, true
+	case "F16", "BF16", "I16", "U16":
+		return 16, true
+	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E5M2FNUZ", "F8_E4M3FNUZ":
+		return 8, true
+	case "F6_E2M3", "F6_E3M2":
+		return 6, true
+	case "F4":
+		return 4, true
+	default:
+		return 0, false
+	}
 }
 
 // shard is what the header of one safetensors file says.
@@ -166,7 +178,7 @@ func eachEntry(raw []byte, visit func(string, tensorEntry) error) error {
 
 // size is how many values and bytes the shape and type ask for.
 func (e tensorEntry) size() (values, size uint64, err error) {
-	width, ok := dtypeBits[e.Dtype]
+	width, ok := dtypeBits(e.Dtype)
 	if !ok {
 		return 0, 0, fmt.Errorf("has the unknown type %q", e.Dtype)
 	}

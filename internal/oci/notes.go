@@ -65,6 +65,6 @@ func (n *notes) keep(location string) {
 
 // forget removes the notes, and their folder with the last of them.
 func (n *notes) forget() {
-	os.Remove(n.path)
-	os.Remove(filepath.Dir(n.path))
+	_ = os.Remove(n.path)
+	_ = os.Remove(filepath.Dir(n.path))
 }

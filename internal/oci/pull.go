@@ -100,7 +100,7 @@ func (c *Client) pullBlob(ctx context.Context, l layout, s *session, b v1.Descri
 	if err != nil {
 		return err
 	}
-	defer d.part.Close()
+	defer func() { _ = d.part.Close() }()
 	d.s = s
 	had := d.at
 	err = c.persist(ctx, "pull blob "+short(b.Digest), func() (bool, error) {
@@ -133,7 +133,7 @@ func openPart(path string, b v1.Descriptor, moved func(int64)) (*download, error
 		err = d.reset()
 	}
 	if err != nil {
-		part.Close()
+		_ = part.Close()
 		return nil, fmt.Errorf("read blob %q: %w", path, err)
 	}
 	return d, nil
@@ -176,7 +176,7 @@ func (d *download) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if err := check(resp, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
 	}

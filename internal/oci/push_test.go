@@ -185,7 +185,7 @@ func TestPushFails(t *testing.T) {
 		"on a reference that is none":             {ref: "127.0.0.1:1/M:x", want: `read reference "127.0.0.1:1/M:x"`},
 		"when a blob is shorter than it says":     {damage: func(t *testing.T, l layout) { truncate(t, l) }, want: "package the model again"},
 		"when a blob's content is not its digest": {damage: func(t *testing.T, l layout) { scribble(t, l) }, want: "DIGEST"},
-		"when there is no layout":                 {damage: func(t *testing.T, l layout) { os.Remove(filepath.Join(l.dir, "index.json")) }, want: "open image layout"},
+		"when there is no layout":                 {damage: func(_ *testing.T, l layout) { os.Remove(filepath.Join(l.dir, "index.json")) }, want: "open image layout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -53,7 +53,7 @@ func (u *upload) run(ctx context.Context) error {
 	if err != nil {
 		return finalError{err}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if info, err := file.Stat(); err != nil || info.Size() != u.blob.Size {
 		return finalError{fmt.Errorf("blob %s is not the %d bytes that the manifest says; package the model again", u.blob.Digest, u.blob.Size)}
 	}

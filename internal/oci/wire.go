@@ -103,5 +103,5 @@ func refusesUs(code int) bool {
 // drain lets the connection be used again.
 func drain(resp *http.Response) {
 	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
-	resp.Body.Close()
+	_ = resp.Body.Close()
 }

@@ -39,7 +39,7 @@ disk, a GGUF file, or a folder in transformers form. Nothing but headers is read
 			KAITO model inspect registry.example.com/models/smollm2:gguf -o yaml`),
 		Args: shell.Exactly("REF|DIR|FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			write, ok := writers[output]
+			write, ok := writers()[output]
 			if !ok {
 				return shell.Usage(cmd, "-o %s is not one of table, json and yaml", output)
 			}
@@ -82,21 +82,23 @@ func find(cmd *cobra.Command, sh shell.Shell, flags registryFlags, what string) 
 }
 
 // writers are the values of -o.
-var writers = map[string]func(io.Writer, inspected) error{
-	"table": writeTable,
-	"json": func(w io.Writer, x inspected) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(x)
-	},
-	"yaml": func(w io.Writer, x inspected) error {
-		raw, err := yaml.Marshal(x)
-		if err != nil {
-			return fmt.Errorf("write facts: %w", err)
-		}
-		_, err = w.Write(raw)
-		return err
-	},
+func writers() map[string]func(io.Writer, inspected) error {
+	return map[string]func(io.Writer, inspected) error{
+		"table": writeTable,
+		"json": func(w io.Writer, x inspected) error {
+			e := json.NewEncoder(w)
+			e.SetIndent("", "  ")
+			return e.Encode(x)
+		},
+		"yaml": func(w io.Writer, x inspected) error {
+			raw, err := yaml.Marshal(x)
+			if err != nil {
+				return fmt.Errorf("write facts: %w", err)
+			}
+			_, err = w.Write(raw)
+			return err
+		},
+	}
 }
 
 // row is one line of the table; a value that is not known has none.
@@ -108,12 +110,12 @@ func writeTable(w io.Writer, x inspected) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rows(x) {
 		if r.value != "" {
-			fmt.Fprintf(t, "%s\t%s\n", r.name, r.value)
+			_, _ = fmt.Fprintf(t, "%s\t%s\n", r.name, r.value)
 		}
 	}
-	fmt.Fprintf(t, "files\t%d, %s\n", len(x.Files), shell.Bytes(x.Bytes))
+	_, _ = fmt.Fprintf(t, "files\t%d, %s\n", len(x.Files), shell.Bytes(x.Bytes))
 	for _, f := range x.Files {
-		fmt.Fprintf(t, "  %s\t%s\n", f.Path, shell.Bytes(f.Bytes))
+		_, _ = fmt.Fprintf(t, "  %s\t%s\n", f.Path, shell.Bytes(f.Bytes))
 	}
 	return t.Flush()
 }

@@ -65,13 +65,13 @@ func pack(cmd *cobra.Command, sh shell.Shell, o modelimage.Options) error {
 		return fmt.Errorf("package model: %w", err)
 	}
 	if len(r.Left) > 0 {
-		fmt.Fprintf(sh.Err, "left out: %s\n", strings.Join(r.Left, ", "))
+		_, _ = fmt.Fprintf(sh.Err, "left out: %s\n", strings.Join(r.Left, ", "))
 	}
 	state := "packaged"
 	if r.Unchanged {
 		state = "unchanged"
 	}
-	fmt.Fprintf(sh.Err, "%s %s in %s: %s, %s\n", state, r.Image.Facts.Name, r.Dir, shell.Bytes(r.Image.Bytes), shell.Duration(took))
+	_, _ = fmt.Fprintf(sh.Err, "%s %s in %s: %s, %s\n", state, r.Image.Facts.Name, r.Dir, shell.Bytes(r.Image.Bytes), shell.Duration(took))
 	_, err = fmt.Fprintln(sh.Out, r.Digest)
 	return err
 }

@@ -49,7 +49,7 @@ func push(cmd *cobra.Command, sh shell.Shell, flags registryFlags, dir, ref stri
 	if err != nil {
 		return flags.advise(err)
 	}
-	fmt.Fprintf(sh.Err, "pushed %s: %s, %s of it were there, %s\n", ref, shell.Bytes(last.Total), shell.Bytes(last.Skipped), shell.Duration(took))
+	_, _ = fmt.Fprintf(sh.Err, "pushed %s: %s, %s of it were there, %s\n", ref, shell.Bytes(last.Total), shell.Bytes(last.Skipped), shell.Duration(took))
 	_, err = fmt.Fprintf(sh.Out, "%s@%s\n", ref, digest)
 	return err
 }

@@ -41,17 +41,17 @@ func (p *Progress) At(done, total int64) {
 	p.shown = now
 	line := fmt.Sprintf("%s: %s of %s, %s/s", p.what, Bytes(done), Bytes(total), Bytes(rate(done, now.Sub(p.started))))
 	if p.shell.Terminal {
-		fmt.Fprintf(p.shell.Err, "\r%-70s", line)
+		_, _ = fmt.Fprintf(p.shell.Err, "\r%-70s", line)
 		p.drawn = true
 		return
 	}
-	fmt.Fprintln(p.shell.Err, line)
+	_, _ = fmt.Fprintln(p.shell.Err, line)
 }
 
 // Note prints a line that stays.
 func (p *Progress) Note(text string) {
 	p.wipe()
-	fmt.Fprintln(p.shell.Err, text)
+	_, _ = fmt.Fprintln(p.shell.Err, text)
 }
 
 // End wipes the line, and returns how long the work took.
@@ -62,7 +62,7 @@ func (p *Progress) End() time.Duration {
 
 func (p *Progress) wipe() {
 	if p.drawn {
-		fmt.Fprint(p.shell.Err, "\r"+strings.Repeat(" ", 70)+"\r")
+		_, _ = fmt.Fprint(p.shell.Err, "\r"+strings.Repeat(" ", 70)+"\r")
 		p.drawn = false
 	}
 }
