@@ -17,7 +17,7 @@ type rule struct {
 }
 
 // rules are the settings that reach the engine.
-var rules = map[string]rule{
+var rules = map[string]rule{ //nolint:gochecknoglobals // a table
 	"temperature":        {number, everywhere("temperature")},
 	"top_p":              {number, everywhere("top_p")},
 	"frequency_penalty":  {number, everywhere("frequency_penalty")},
@@ -34,7 +34,7 @@ var rules = map[string]rule{
 
 // neutral are settings that no engine of ours has, with the values that change nothing;
 // clients of the reference send them all the time, so these values need no warning.
-var neutral = map[string]string{
+var neutral = map[string]string{ //nolint:gochecknoglobals // a table
 	"clean_up_tokenization_spaces": "false",
 	"diversity_penalty":            "0",
 	"early_stopping":               "false",

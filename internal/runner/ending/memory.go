@@ -21,7 +21,7 @@ func MemoryKills(cgroup fs.FS) int {
 		if err != nil {
 			continue
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			key, value, _ := strings.Cut(lines.Text(), " ")
 			if n, err := strconv.Atoi(value); key == "oom_kill" && err == nil {

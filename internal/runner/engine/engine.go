@@ -67,7 +67,7 @@ func (c *Client) Status(ctx context.Context, path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxMetrics))
 	return resp.StatusCode, nil
 }
@@ -78,7 +78,7 @@ func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, &StatusError{resp.StatusCode, "no metrics"}
 	}
@@ -165,7 +165,7 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("read the engine's answer: %w", err)

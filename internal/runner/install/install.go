@@ -28,7 +28,7 @@ func replace(path, program string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	to, err := os.CreateTemp(filepath.Dir(path), "."+Name+"-*")
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func Start(spec Spec) (*Process, error) {
 		done:   make(chan struct{}),
 		signal: syscall.Kill,
 	}
-	p.cmd = exec.Command(spec.Command[0], spec.Command[1:]...)
+	p.cmd = exec.Command(spec.Command[0], spec.Command[1:]...) //nolint:noctx // Stop ends it, in good order; a context would kill it
 	p.cmd.Env = spec.Env
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.err
 	p.cmd.WaitDelay = leftovers
@@ -102,10 +102,12 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // and returns when it has ended. It says whether the child went when asked.
 func (p *Process) Stop(patience time.Duration) (willing bool, err error) {
 	err = p.Signal(syscall.SIGTERM)
+	over := time.NewTimer(patience)
+	defer over.Stop()
 	select {
 	case <-p.done:
 		willing = true
-	case <-time.After(patience):
+	case <-over.C:
 	}
 	err = errors.Join(err, p.Signal(syscall.SIGKILL)) // also for what the child left behind
 	<-p.done

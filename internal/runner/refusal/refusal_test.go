@@ -41,7 +41,8 @@ func TestRefusals(t *testing.T) {
 		},
 		"a wrong method names the right one": {
 			refusal.Detail, refusal.Method("POST"), http.StatusMethodNotAllowed,
-			`{"detail":"Method Not Allowed; use POST"}`, map[string]string{"Allow": "POST"},
+			`{"detail":"Method Not Allowed; use POST"}`,
+			map[string]string{"Allow": "POST"},
 		},
 		"a stopping pod closes the connection": {
 			refusal.OpenAI, refusal.Stopping(), http.StatusServiceUnavailable,

@@ -322,25 +322,30 @@ func TestEndingsAreTold(t *testing.T) {
 	}{
 		"weights that are absent": {
 			func(o *serve.Options) { o.Contract.Engine.Files = []string{"/nowhere/m.gguf"} }, "",
-			ending.Ending{Reason: ending.WeightsMissing, Message: "/nowhere/m.gguf", ExitCode: 2, Phase: "checking"}, 2,
+			ending.Ending{Reason: ending.WeightsMissing, Message: "/nowhere/m.gguf", ExitCode: 2, Phase: "checking"},
+			2,
 		},
 		"weights that are empty": {
 			func(o *serve.Options) { o.Contract.Engine.Files = []string{empty} }, "",
-			ending.Ending{Reason: ending.WeightsMissing, Message: "which is empty", ExitCode: 2, Phase: "checking"}, 2,
+			ending.Ending{Reason: ending.WeightsMissing, Message: "which is empty", ExitCode: 2, Phase: "checking"},
+			2,
 		},
 		"a program that is not there": {
 			func(o *serve.Options) { o.Contract.Engine.Command = []string{"/nowhere/llama-server"} }, "",
-			ending.Ending{Reason: ending.EngineNotStarted, Message: `start engine "/nowhere/llama-server"`, ExitCode: 2, Phase: "checking"}, 2,
+			ending.Ending{Reason: ending.EngineNotStarted, Message: `start engine "/nowhere/llama-server"`, ExitCode: 2, Phase: "checking"},
+			2,
 		},
 		"an engine that gives up": {
 			asIs, "DIE_WITH=7",
-			ending.Ending{Reason: ending.EngineExited, Message: "the engine llamacpp ended with exit code 7 while starting", ExitCode: 7, Phase: "starting", Lines: []string{"cannot allocate the context"}}, 7,
+			ending.Ending{Reason: ending.EngineExited, Message: "the engine llamacpp ended with exit code 7 while starting", ExitCode: 7, Phase: "starting", Lines: []string{"cannot allocate the context"}},
+			7,
 		},
 		"an engine that was killed for memory": {
 			func(o *serve.Options) {
 				o.Contract.Engine.Command = []string{"/bin/sh", "-c", "echo loading; kill -9 $$"}
 			}, "",
-			ending.Ending{Reason: ending.OutOfMemory, Message: "used up its memory", ExitCode: -1, Signal: 9, Phase: "starting", Lines: []string{"loading"}}, 137,
+			ending.Ending{Reason: ending.OutOfMemory, Message: "used up its memory", ExitCode: -1, Signal: 9, Phase: "starting", Lines: []string{"loading"}},
+			137,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

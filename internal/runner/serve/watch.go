@@ -39,10 +39,11 @@ func (s *server) watch(ctx context.Context) {
 				s.timeline.Enter(phase.Unhealthy)
 			}
 		}
+		again := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case <-again.C:
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.chat(w, r)
 	case "/metrics":
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		fmt.Fprint(w, "# HELP llamacpp:requests_processing Number of requests processing.\n# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing 1\n")
+		_, _ = fmt.Fprint(w, "# HELP llamacpp:requests_processing Number of requests processing.\n# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing 1\n")
 	case "/slots", "/props", "/lora-adapters":
 		reply(w, http.StatusOK, []string{"secret"})
 	default:
@@ -113,12 +113,12 @@ func (e *Engine) chat(w http.ResponseWriter, r *http.Request) {
 				"object": "chat.completion.chunk", "model": body["model"],
 				"choices": []any{map[string]any{"index": 0, "finish_reason": nil, "delta": map[string]string{"content": word}}},
 			})
-			fmt.Fprintf(w, "data: %s\n\n", chunk)
+			_, _ = fmt.Fprintf(w, "data: %s\n\n", chunk)
 			w.(http.Flusher).Flush()
 		}
 	}
 	if stream {
-		fmt.Fprint(w, "data: [DONE]\n\n")
+		_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
 		return
 	}
 	reply(w, http.StatusOK, map[string]any{
@@ -132,8 +132,10 @@ func (e *Engine) chat(w http.ResponseWriter, r *http.Request) {
 
 // wait pauses before a word, and says whether the client is still there.
 func (e *Engine) wait(r *http.Request) bool {
+	pause := time.NewTimer(e.Pause)
+	defer pause.Stop()
 	select {
-	case <-time.After(e.Pause):
+	case <-pause.C:
 		return true
 	case <-r.Context().Done():
 		e.mu.Lock()
