@@ -45,7 +45,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, f := range append(families, gauge("kaito_engine_metrics_up", "1 where this page holds the engine's metrics too.", up)) {
 		all[f.GetName()] = f
 	}
-	format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeProtoDelim), expfmt.FmtText)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.NewFormat(expfmt.TypeProtoDelim), expfmt.NewFormat(expfmt.TypeTextPlain))
 	var page bytes.Buffer
 	enc := expfmt.NewEncoder(&page, format)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
