@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"strings"
 
 	gguf "github.com/gpustack/gguf-parser-go"
 )
@@ -20,6 +21,7 @@ const (
 	maxGGUFString    = 64 << 20
 	maxGGUFAlignment = 1 << 16
 	maxGGUFDims      = 4
+	maxGGUFLayers    = 1 << 14
 )
 
 // ggufReader walks a GGUF header and knows at every moment where it stands, so
@@ -149,7 +151,7 @@ func (r *ggufReader) value(key string) (kind gguf.GGUFMetadataValueType, number 
 		}
 		return kind, 0, r.skip(n, what)
 	case gguf.GGUFMetadataValueTypeArray:
-		return kind, 0, r.array(what)
+		return kind, 0, r.array(what, perLayer(key))
 	default:
 		number, err = r.scalar(kind, what)
 		return kind, number, err
@@ -182,8 +184,19 @@ func (r *ggufReader) scalar(kind gguf.GGUFMetadataValueType, what string) (uint6
 	return number, nil
 }
 
+// perLayer says whether an array of this key has one item a layer. The library
+// keeps such arrays in memory, item by item.
+func perLayer(key string) bool {
+	for _, suffix := range []string{".feed_forward_length", ".head_count", ".head_count_kv", ".sliding_window_pattern"} {
+		if strings.HasSuffix(key, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
 // array passes over an array. llama.cpp takes no arrays of arrays, and neither do we.
-func (r *ggufReader) array(what string) error {
+func (r *ggufReader) array(what string, short bool) error {
 	t, err := r.u32("the item type of " + what)
 	if err != nil {
 		return err
@@ -191,6 +204,9 @@ func (r *ggufReader) array(what string) error {
 	n, err := r.u64("the item count of " + what)
 	if err != nil {
 		return err
+	}
+	if short && n > maxGGUFLayers {
+		return r.wrong("%s claims %d items, one for each layer", what, n)
 	}
 	kind := gguf.GGUFMetadataValueType(t)
 	if width, ok := ggufWidth(kind); ok {

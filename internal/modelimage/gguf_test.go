@@ -147,7 +147,8 @@ func TestGGUFIsRefused(t *testing.T) {
 		"when a value has an unknown type":      {key(ggufKey{"llama.x", 77, uint32(1)}), "unknown type 77"},
 		"when the architecture is a number":     {with(func(f *ggufFile) { f.keys[0] = ggufKey{"general.architecture", 4, uint32(1)} }), "it must be"},
 		"when a shape's number is text":         {with(func(f *ggufFile) { f.keys[3] = ggufKey{"llama.block_count", 8, "two"} }), "not a GGUF model that llama.cpp would load"},
-		"when it has absurdly many layers":      {with(func(f *ggufFile) { f.keys[3] = ggufKey{"llama.block_count", 4, uint32(4e9)} }), "layers is 4000000000"},
+		"when it has absurdly many layers":      {with(func(f *ggufFile) { f.keys[3] = ggufKey{"llama.block_count", 4, uint32(4e9)} }), "llama.block_count is 4000000000"},
+		"when a list by layer is endless":       {key(ggufKey{"llama.feed_forward_length", 9, make([]string, maxGGUFLayers+1)}), "one for each layer"},
 		"when alignment is not a power of two":  {key(ggufKey{"general.alignment", 4, uint32(33)}), "general.alignment is 33"},
 		"when it is an adapter":                 {key(ggufKey{"general.type", 8, "adapter"}), `type "adapter"`},
 		"when a tensor has no dimension":        {with(func(f *ggufFile) { f.tensors[0].dims = nil; f.tensors = append(f.tensors, f.tensors[0], f.tensors[0]) }), "claims 0 dimensions"},
@@ -188,6 +189,8 @@ func FuzzGGUF(f *testing.F) {
 	f.Add(sound.bytes())
 	f.Add(sound.bytes()[:200])
 	sound.keys = append(sound.keys, ggufKey{"general.alignment", 4, uint32(64)}, ggufKey{"x", 6, float32(1)})
+	f.Add(sound.bytes())
+	sound.keys = append(sound.keys, ggufKey{"llama.feed_forward_length", 4, uint32(128)})
 	f.Add(sound.bytes())
 	f.Add([]byte("GGUF"))
 	path := filepath.Join(f.TempDir(), "m.gguf")

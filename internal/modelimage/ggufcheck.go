@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"math/bits"
+	"strings"
 
 	gguf "github.com/gpustack/gguf-parser-go"
 )
@@ -24,23 +25,12 @@ func checkGGUF(in io.Reader, size int64) error {
 	if err != nil {
 		return err
 	}
-	alignment := uint64(32)
-	seen := make(map[string]struct{}, keys)
-	for range keys {
-		key, number, err := r.pair(seen)
-		if err != nil {
-			return err
-		}
-		if key != "general.alignment" {
-			continue
-		}
-		if number == 0 || number > maxGGUFAlignment || number&(number-1) != 0 {
-			return r.wrong("general.alignment is %d, not a power of two up to %d", number, maxGGUFAlignment)
-		}
-		alignment = number
+	alignment, err := r.metadata(keys)
+	if err != nil {
+		return err
 	}
+	seen := map[string]struct{}{}
 	infos := make([]ggufTensor, 0, tensors)
-	clear(seen)
 	for range tensors {
 		t, err := r.tensor(seen, alignment)
 		if err != nil {
@@ -56,6 +46,30 @@ func checkGGUF(in io.Reader, size int64) error {
 		}
 	}
 	return nil
+}
+
+// metadata passes over all pairs and returns the alignment that they set.
+func (r *ggufReader) metadata(keys uint64) (uint64, error) {
+	alignment := uint64(32)
+	seen := make(map[string]struct{}, keys)
+	for range keys {
+		key, number, err := r.pair(seen)
+		if err != nil {
+			return 0, err
+		}
+		// The library allocates by this count.
+		if strings.HasSuffix(key, "block_count") && number > maxGGUFLayers {
+			return 0, r.wrong("%s is %d, at most %d makes sense", key, number, maxGGUFLayers)
+		}
+		if key != "general.alignment" {
+			continue
+		}
+		if number == 0 || number > maxGGUFAlignment || number&(number-1) != 0 {
+			return 0, r.wrong("general.alignment is %d, not a power of two up to %d", number, maxGGUFAlignment)
+		}
+		alignment = number
+	}
+	return alignment, nil
 }
 
 // header reads magic, version and the two counts.
