@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -15,6 +16,7 @@ import (
 // payload is a part of the blob that tells its progress while it is sent.
 type payload struct {
 	*io.SectionReader
+	mu   sync.Mutex
 	from int64
 	sent func(at int64)
 }
@@ -26,9 +28,18 @@ func (u *upload) body(file *os.File, from, n int64) *payload {
 // Read counts what goes out.
 func (p *payload) Read(b []byte) (int, error) {
 	n, err := p.SectionReader.Read(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.from += int64(n)
 	p.sent(p.from)
 	return n, err //nolint:wrapcheck // io.EOF must pass as it is
+}
+
+// quiet ends the reports: a transport may go on reading after it has failed.
+func (p *payload) quiet() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = func(int64) {}
 }
 
 func (u *upload) send(ctx context.Context, method, to string, body *payload, head http.Header) (*http.Response, error) {
@@ -57,6 +68,7 @@ func (s *session) send(ctx context.Context, q request) (*http.Response, error) {
 		req.Header[k] = v
 	}
 	if q.body != nil {
+		defer q.body.quiet()
 		req.ContentLength = q.body.Size()
 		req.Header.Set("Content-Type", "application/octet-stream")
 	}
