@@ -101,7 +101,7 @@ func (l *Launcher) raise(ctx context.Context, o UpOptions, programs string) (rai
 	if err != nil {
 		return raised{}, err
 	}
-	w := raised{state: st, since: l.Clock.Now(), before: map[string]bool{}}
+	w := raised{state: st, before: map[string]bool{}}
 	if w.tools, err = l.tools(layout.New(l.Root, l.Name, st.Index), programs); err != nil {
 		return w, err
 	}
@@ -230,6 +230,7 @@ func (l *Launcher) start(ctx context.Context, t tools, components []render.Compo
 
 // startNodes starts the nodes that stay and finishes those that leave.
 func (l *Launcher) startNodes(ctx context.Context, w *raised) error {
+	w.since = l.Clock.Now()
 	for _, n := range w.state.Nodes {
 		if n.Leaving {
 			if err := l.discard(ctx, w, n); err != nil {

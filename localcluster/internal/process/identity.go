@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"kaito.sh/kaito/localcluster/internal/record"
 )
 
@@ -53,8 +55,15 @@ func (id Identity) Save(path string) error {
 	return record.WriteFile(path, fmt.Appendf(nil, "%d %s\n", id.Pid, id.Start), 0o644)
 }
 
-// Find reads a pid file and answers whether its process lives.
+// Find reads a pid file and answers whether its process runs. One that was killed
+// and is still being taken down by the kernel does not.
 func Find(path string) (Identity, bool) {
+	id, there := read(path)
+	return id, there && id.Alive() && !id.doomed()
+}
+
+// read answers the process that the pid file names, dead or alive.
+func read(path string) (Identity, bool) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return Identity{}, false
@@ -64,8 +73,7 @@ func Find(path string) (Identity, bool) {
 	if err != nil || n <= 0 {
 		return Identity{}, false
 	}
-	id := Identity{Pid: n, Start: start}
-	return id, id.Alive()
+	return Identity{Pid: n, Start: start}, true
 }
 
 // Forget removes a pid file.
@@ -76,22 +84,60 @@ func Forget(path string) error {
 	return nil
 }
 
-// Alive is true while this very process runs.
+// Alive is true while this very process exists.
 func (id Identity) Alive() bool {
 	start, alive := startTime(id.Pid)
 	return alive && start == id.Start
 }
 
+const (
+	exiting = 0x4                           // PF_EXITING of the kernel's process flags
+	killed  = 1 << (uint(unix.SIGKILL) - 1) // a bit of a set of signals
+)
+
+// doomed is true for a process that has been killed but is not gone: a large
+// one, or the first of a node, takes a while.
+func (id Identity) doomed() bool {
+	f, ok := stat(id.Pid)
+	if !ok {
+		return true
+	}
+	flags, err := strconv.ParseUint(f[6], 10, 64)
+	if err != nil || flags&exiting != 0 {
+		return true
+	}
+	status, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(id.Pid), "status"))
+	if err != nil {
+		return true
+	}
+	for line := range strings.Lines(string(status)) {
+		name, mask, _ := strings.Cut(line, ":")
+		if name != "SigPnd" && name != "ShdPnd" {
+			continue
+		}
+		if set, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64); err == nil && set&killed != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // startTime is field 22 of the stat file. A zombie does not count as alive.
 func startTime(pid int) (string, bool) {
-	b, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return "", false
-	}
-	// The second field is the program's name, which may hold spaces and brackets.
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+	f, ok := stat(pid)
+	if !ok || f[0] == "Z" || f[0] == "X" {
 		return "", false
 	}
 	return f[19], true
+}
+
+// stat are the fields of the stat file from the third, the state, on.
+func stat(pid int) ([]string, bool) {
+	b, err := os.ReadFile(filepath.Join(proc, strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil, false
+	}
+	// The second field is the program's name, which may hold spaces and brackets.
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	return f, len(f) > 20
 }

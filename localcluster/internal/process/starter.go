@@ -51,6 +51,9 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (Identity, error) {
 		return Identity{}, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
 	defer log.Close()
+	if err := s.gone(ctx, spec.PidFile); err != nil {
+		return Identity{}, fmt.Errorf("start %s: %w", spec.Name, err)
+	}
 	if err := errors.Join(Forget(spec.PidFile), os.MkdirAll(filepath.Dir(spec.PidFile), 0o755)); err != nil {
 		return Identity{}, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
@@ -72,6 +75,21 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (Identity, error) {
 		return Identity{}, fmt.Errorf("start %s: %w; its log is %s", spec.Name, err, spec.Log)
 	}
 	return id, nil
+}
+
+// gone waits until the process of a pid file, which was killed, is no more.
+func (s *Starter) gone(ctx context.Context, pidFile string) error {
+	id, there := read(pidFile)
+	if !there {
+		return nil
+	}
+	w := clock.Wait{What: fmt.Sprintf("the killed process %d goes", id.Pid), Every: 10 * time.Millisecond, Limit: 20 * time.Second}
+	return s.clock.Until(ctx, w, func(context.Context) error {
+		if id.Alive() {
+			return errors.New("the kernel has not ended it")
+		}
+		return nil
+	})
 }
 
 // written waits for the stage to write the pid file.
@@ -102,8 +120,8 @@ func (s *Starter) written(ctx context.Context, spec Spec, ended <-chan struct{})
 // Stop ends the process of a pid file: politely, then after grace by force. It
 // answers whether force was needed.
 func (s *Starter) Stop(ctx context.Context, pidFile string, grace time.Duration) (forced bool, err error) {
-	id, alive := Find(pidFile)
-	if !alive {
+	id, there := read(pidFile)
+	if !there || !id.Alive() {
 		return false, Forget(pidFile)
 	}
 	gone := func(context.Context) error {
