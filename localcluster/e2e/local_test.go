@@ -31,7 +31,7 @@ spec:
 const service = `
 apiVersion: v1
 kind: Service
-metadata: {name: web}
+metadata: {name: site}
 spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8000}]}`
 
 // TestLocalCluster is one story, because each part needs what the one before made.
@@ -108,7 +108,7 @@ func web(l local) {
 
 func clusterIP(l local) string {
 	l.t.Helper()
-	return l.must("", "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
+	return l.must("", "get", "service", "site", "-o", "jsonpath={.spec.clusterIP}")
 }
 
 // names are resolved in a pod: services, the registry, the file server, and quickly nothing else.
@@ -118,8 +118,8 @@ func names(l local) {
 		l.t.Fatal(err)
 	}
 	fetch := "http://" + l.podIP("web") + ":8000/fetch?url="
-	l.answers(fetch+"http://web/", "web")
-	l.answers(fetch+"http://web.default.svc.cluster.local/", "web")
+	l.answers(fetch+"http://site/", "web")
+	l.answers(fetch+"http://site.default.svc.cluster.local/", "web")
 	l.answers(fetch+"http://files.local:8080/data.txt", "rows")
 	if got, err := l.get(fetch + "http://registry.local:5000/v2/"); err != nil && !strings.Contains(err.Error(), "401") {
 		l.t.Errorf("registry from a pod: %q, %v", got, err)
@@ -240,7 +240,7 @@ func gpuNode(l local) {
 	})
 	want := map[string]string{
 		`{.spec.providerID}`: "azure:///e2e/0", `{.spec.taints[?(@.key=="sku")].effect}`: "NoSchedule", `{.status.allocatable.cpu}`: "1",
-		`{.status.allocatable.memory}`: strconv.Itoa(2<<20) + "Ki", `{.metadata.labels.sku}`: "gpu", `{.metadata.labels.node-role\.kubernetes\.io/gpu}`: "true",
+		`{.status.allocatable.memory}`: "2Gi", `{.metadata.labels.sku}`: "gpu", `{.metadata.labels.node-role\.kubernetes\.io/gpu}`: "true",
 	}
 	for path, w := range want {
 		if got := shape(path); got != w {
@@ -255,7 +255,7 @@ func gpuNode(l local) {
 	// From the new node's pod to the old node's, by pod address and by service.
 	fetch := "http://" + l.podIP("gpu") + ":8000/fetch?url=http://"
 	l.answers(fetch+l.podIP("web")+":8000/", "web")
-	l.answers(fetch+"web.default/", "web")
+	l.answers(fetch+"site.default/", "web")
 	l.answers("http://"+l.podIP("web")+":8000/fetch?url=http://"+l.podIP("gpu")+":8000/", "gpu")
 	l.must("", "delete", "pod", "gpu", "--now")
 	l.do("node", "remove", "gpu")
