@@ -112,7 +112,7 @@ func (l *Launcher) raise(ctx context.Context, o UpOptions, programs string) (rai
 		return w, err
 	}
 	l.Progress.Step("certificates and configuration")
-	if err := network.Bridge(w.place.Bridge(), w.place.HostIP()+"/24"); err != nil {
+	if err := network.Bridge(w.place.Bridge(), w.place.MAC(0), w.place.HostIP()+"/24"); err != nil {
 		return w, err
 	}
 	if w.client, err = l.client(w.tools); err != nil {

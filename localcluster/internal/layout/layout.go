@@ -68,6 +68,10 @@ func (c Cluster) HostIP() string { return fmt.Sprintf("10.200.%d.1", c.Index) }
 // HostCIDR is the network of bridge and nodes.
 func (c Cluster) HostCIDR() string { return fmt.Sprintf("10.200.%d.0/24", c.Index) }
 
+// MAC is the hardware address of node n, and of the bridge for 0. It is fixed,
+// so that what others remember of a node stays true when the node starts anew.
+func (c Cluster) MAC(n int) string { return fmt.Sprintf("02:6b:6c:%02x:00:%02x", c.Index, n) }
+
 // NodeIP is the address of node n, counted from 1.
 func (c Cluster) NodeIP(n int) string { return fmt.Sprintf("10.200.%d.%d", c.Index, 10+n) }
 

@@ -13,13 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bridge makes the bridge with its address, or repairs it.
-func Bridge(name, cidr string) error {
+// Bridge makes the bridge with its addresses, or repairs it. Without a hardware
+// address of its own it would take over that of a node, and change it with the
+// nodes, while others go on sending to the one they know.
+func Bridge(name, mac, cidr string) error {
 	l, err := netlink.LinkByName(name)
 	var missing netlink.LinkNotFoundError
 	if errors.As(err, &missing) {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name = name
+		attrs.Name, attrs.HardwareAddr = name, hardware(mac)
 		if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 			return fmt.Errorf("make bridge %q: %w", name, err)
 		}
@@ -94,6 +96,16 @@ func Unroute(cidr string) error {
 
 func route(cidr, via string) *netlink.Route {
 	return &netlink.Route{Dst: ipnet(cidr), Gw: net.ParseIP(via)}
+}
+
+// hardware turns an address of package layout into netlink's type; nil lets the
+// kernel choose.
+func hardware(mac string) net.HardwareAddr {
+	a, err := net.ParseMAC(mac)
+	if err != nil {
+		return nil
+	}
+	return a
 }
 
 // ipnet turns a range of package layout into netlink's type.

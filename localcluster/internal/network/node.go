@@ -17,6 +17,8 @@ type Cable struct {
 	Bridge, Host string
 	// Pid is the node's first process.
 	Pid int
+	// MAC is the hardware address of the node's end.
+	MAC string
 	// Address of the node with its prefix length, and Gateway, the bridge's address.
 	Address, Gateway string
 }
@@ -32,7 +34,7 @@ func Plug(c Cable) error {
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MasterIndex = c.Host, br.Attrs().Index
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: inside, PeerNamespace: netlink.NsPid(c.Pid)}
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: inside, PeerNamespace: netlink.NsPid(c.Pid), PeerHardwareAddr: hardware(c.MAC)}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make cable %q: %w", c.Host, err)
 	}

@@ -164,7 +164,7 @@ func (h Host) plan(r render.Node) nodeinit.Plan {
 // connect plugs the node in and leads its pods' range to it.
 func (h Host) connect(n state.Node, pid int) error {
 	err := network.Plug(network.Cable{
-		Bridge: h.Cluster.Bridge(), Host: h.Cluster.Veth(n.Number), Pid: pid,
+		Bridge: h.Cluster.Bridge(), Host: h.Cluster.Veth(n.Number), Pid: pid, MAC: h.Cluster.MAC(n.Number),
 		Address: h.Cluster.NodeIP(n.Number) + "/24", Gateway: h.Cluster.HostIP(),
 	})
 	if err != nil {

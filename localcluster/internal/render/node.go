@@ -139,7 +139,8 @@ func (n Node) Kubelet() string {
 	line("imagePullCredentialsVerificationPolicy: NeverVerify")
 	line("serializeImagePulls: false")
 	line("maxPods: 250")
-	line("nodeStatusUpdateFrequency: 5s")
+	line("nodeStatusUpdateFrequency: 2s")
+	line("nodeStatusReportFrequency: 10s")
 	line("oomScoreAdj: 0")
 	if r := n.reserved(); len(r) > 0 {
 		line("systemReserved: %s", quote(r))
