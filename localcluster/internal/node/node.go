@@ -104,6 +104,11 @@ func (h Host) prepare(ctx context.Context, n state.Node) error {
 	if _, err := h.Starter.Empty(ctx, h.Tree, h.Cluster.NodeCgroup(n.Name)); err != nil {
 		return err
 	}
+	// The kubelet would ask containerd for each dead container whose group it
+	// finds, three seconds long, before the node becomes Ready.
+	if err := h.Starter.Dissolve(ctx, h.Tree, h.Cluster.NodeCgroup(n.Name)); err != nil {
+		return err
+	}
 	if err := h.identity(n); err != nil {
 		return err
 	}
