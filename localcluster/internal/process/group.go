@@ -11,7 +11,8 @@ import (
 )
 
 // Empty ends every process in a control group by force, and answers how many
-// there were. It finds also those whose pid file was lost.
+// there were that had not been about to end. It finds also those whose pid file
+// was lost.
 func (s *Starter) Empty(ctx context.Context, tree *cgroup.Tree, group string) (int, error) {
 	first := -1
 	w := clock.Wait{What: fmt.Sprintf("end the processes of cgroup %q", group), Every: 10 * time.Millisecond, Limit: 20 * time.Second}
@@ -21,7 +22,7 @@ func (s *Starter) Empty(ctx context.Context, tree *cgroup.Tree, group string) (i
 			return clock.Final(err)
 		}
 		if first < 0 {
-			first = len(pids)
+			first = running(pids)
 		}
 		if len(pids) == 0 {
 			return nil
@@ -40,4 +41,15 @@ func (s *Starter) Empty(ctx context.Context, tree *cgroup.Tree, group string) (i
 func (s *Starter) Dissolve(ctx context.Context, tree *cgroup.Tree, group string) error {
 	w := clock.Wait{What: fmt.Sprintf("remove cgroup %q", group), Every: 10 * time.Millisecond, Limit: 10 * time.Second}
 	return s.clock.Until(ctx, w, func(context.Context) error { return tree.Remove(group) })
+}
+
+// running counts those that nobody has ended yet.
+func running(pids []int) int {
+	n := 0
+	for _, pid := range pids {
+		if _, alive := startTime(pid); alive && !(Identity{Pid: pid}).doomed() {
+			n++
+		}
+	}
+	return n
 }
