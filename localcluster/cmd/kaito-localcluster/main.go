@@ -57,7 +57,7 @@ func run(ctx context.Context) error {
 		})
 	}
 	return cli.New(cli.Deps{
-		Launch: launch, Clock: c, Version: version(),
+		Launch: launch, Clock: c, Env: os.Environ(), Version: buildVersion(),
 		More: []*cobra.Command{programs.New(build)},
 	}).ExecuteContext(ctx)
 }
@@ -96,15 +96,17 @@ func sourceDir(self string) string {
 	return filepath.Join(filepath.Dir(filepath.Dir(self)), "localcluster")
 }
 
-// version is the module's, with the commit where Go knows it.
-func version() string {
+// version is set by the linker for a release.
+var version string
+
+// buildVersion is the version with the Go release, or what Go knows of the build.
+func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+	switch {
+	case version != "" && ok:
+		return version + " " + info.GoVersion
+	case ok:
+		return info.Main.Version + " " + info.GoVersion
 	}
-	v := info.Main.Version
-	if v == "" {
-		v = "(devel)"
-	}
-	return v + " " + info.GoVersion
+	return "unknown"
 }

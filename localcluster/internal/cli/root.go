@@ -22,6 +22,8 @@ type Deps struct {
 	Launch target.Launch
 	// Clock is the time.
 	Clock clock.Clock
+	// Env is this program's environment.
+	Env []string
 	// Version of this program.
 	Version string
 	// More are verbs that are made in other rooms.
@@ -48,7 +50,7 @@ Linux and root, and no container engine.`,
 	t.Flags(root.PersistentFlags())
 	root.AddCommand(
 		up.New(t, d.Launch), down.New(t, d.Launch), status.New(t, d.Launch), node.New(t, d.Launch), load.New(t, d.Launch),
-		logs.New(t, d.Launch, d.Clock), show.Kubeconfig(t, d.Launch), show.Version(d.Version), internals.New(d.Clock),
+		logs.New(t, d.Launch, d.Clock), show.Kubeconfig(t, d.Launch), show.Version(d.Version), internals.New(d.Clock, d.Env),
 	)
 	root.AddCommand(d.More...)
 	return root

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"slices"
 
 	"kaito.sh/kaito/localcluster/internal/cgroup"
 	"kaito.sh/kaito/localcluster/internal/clock"
@@ -80,6 +82,30 @@ func (l *Launcher) Place() (layout.Cluster, error) {
 		return layout.Cluster{}, &NotThereError{l.Name, l.Root}
 	}
 	return layout.Cluster{}, err
+}
+
+// Names are the clusters of the data root, up or down: those with a state, and
+// those that the machine's record knows of.
+func (l *Launcher) Names() ([]string, error) {
+	states, err := filepath.Glob(layout.New(l.Root, "*", 0).StateFile())
+	if err != nil {
+		return nil, fmt.Errorf("list clusters of %q: %w", l.Root, err)
+	}
+	rec, err := host.Load(l.HostFile)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, s := range states {
+		names = append(names, filepath.Base(filepath.Dir(s)))
+	}
+	for _, c := range rec.Claims {
+		if filepath.Dir(c.Dir) == filepath.Clean(l.Root) {
+			names = append(names, filepath.Base(c.Dir))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // tools are what every change of a cluster works with.

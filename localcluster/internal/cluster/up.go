@@ -33,10 +33,12 @@ type UpOptions struct {
 }
 
 // needed are the programs that a cluster starts.
-var needed = []string{
-	render.Etcd, render.APIServer, render.Manager, render.Scheduler, render.Registry, render.DNS, render.Volumes,
-	render.Kubelet, render.Proxy, render.GPUs, render.Containerd, "containerd-shim-runc-v2", "ctr", "runc",
-	"bridge", "loopback", "host-local", "portmap", "pause",
+func needed() []string {
+	return []string{
+		render.Etcd, render.APIServer, render.Manager, render.Scheduler, render.Registry, render.DNS, render.Volumes,
+		render.Kubelet, render.Proxy, render.GPUs, render.Containerd, "containerd-shim-runc-v2", "ctr", "runc",
+		"bridge", "loopback", "host-local", "portmap", "pause",
+	}
 }
 
 // Up makes the cluster run: a new one, one that is down, one of which a part or
@@ -79,7 +81,7 @@ func (l *Launcher) check(ctx context.Context, o UpOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return programs, preflight.Programs(programs, needed)
+	return programs, preflight.Programs(programs, needed())
 }
 
 // raised is a cluster whose processes were started.
@@ -137,44 +139,12 @@ func (l *Launcher) raise(ctx context.Context, o UpOptions, programs string) (rai
 // claim settles the cluster's index and nodes, and writes both down before
 // anything is made for them.
 func (l *Launcher) claim(ctx context.Context, o UpOptions, programs string) (state.Cluster, error) {
-	dir := layout.New(l.Root, l.Name, 0).Dir
 	st, err := state.Load(layout.New(l.Root, l.Name, 0).StateFile())
 	fresh := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !fresh {
 		return st, err
 	}
-	used, err := network.InUse()
-	if err != nil {
-		return st, err
-	}
-	free := func(i int) error {
-		c := layout.New(l.Root, l.Name, i)
-		return network.Clash(used, c.Ranges(), c.Bridge())
-	}
-	err = l.onHost(ctx, func(r *host.Record) error {
-		if fresh {
-			if st.Index, err = r.Claim(dir, free); err != nil {
-				return err
-			}
-		} else if err := r.Adopt(dir, st.Index); err != nil {
-			return err
-		}
-		if err := free(st.Index); err != nil {
-			return fmt.Errorf("%w; remove it, or give cluster %q other addresses with `down --purge` and `up`", err, l.Name)
-		}
-		settings, err := sysctl.Read(sysctl.Root)
-		if err != nil {
-			return err
-		}
-		r.Activate(dir, settings)
-		for _, p := range node.MountPoints() {
-			if err := r.MakeFolder(p); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := l.settle(ctx, &st, fresh); err != nil {
 		return st, err
 	}
 	st.Name, st.Programs = l.Name, programs
@@ -185,6 +155,44 @@ func (l *Launcher) claim(ctx context.Context, o UpOptions, programs string) (sta
 		return st, err
 	}
 	return st, st.Save(layout.New(l.Root, l.Name, st.Index).StateFile())
+}
+
+// settle gives the cluster its index and marks it as running in the machine's record.
+func (l *Launcher) settle(ctx context.Context, st *state.Cluster, fresh bool) error {
+	dir := layout.New(l.Root, l.Name, 0).Dir
+	used, err := network.InUse()
+	if err != nil {
+		return err
+	}
+	free := func(i int) error {
+		c := layout.New(l.Root, l.Name, i)
+		return network.Clash(used, c.Ranges(), c.Bridge())
+	}
+	settings, err := sysctl.Read(sysctl.Root)
+	if err != nil {
+		return err
+	}
+	return l.onHost(ctx, func(r *host.Record) error {
+		var err error
+		if fresh {
+			st.Index, err = r.Claim(dir, free)
+		} else {
+			err = r.Adopt(dir, st.Index)
+		}
+		if err != nil {
+			return err
+		}
+		if err := free(st.Index); err != nil {
+			return fmt.Errorf("%w; remove it, or give cluster %q other addresses with `down --purge` and `up`", err, l.Name)
+		}
+		r.Activate(dir, settings)
+		for _, p := range node.MountPoints() {
+			if err := r.MakeFolder(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // furnish makes the cluster's keys, folders and files.

@@ -107,7 +107,7 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", k.method, k.path, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", k.method, k.path, err)

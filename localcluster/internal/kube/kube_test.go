@@ -82,7 +82,7 @@ func TestNodeReady(t *testing.T) {
 
 func TestApplyForcesUnderOurName(t *testing.T) {
 	t.Parallel()
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	c := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		if r.Method != http.MethodPatch || r.URL.RawQuery != "force=true&fieldManager=kaito-localcluster" || string(b) != "{}" ||
 			r.Header.Get("Content-Type") != "application/apply-patch+yaml" {

@@ -113,7 +113,7 @@ func enter(pid int) (*netlink.Handle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace of process %d: %w", pid, err)
 	}
-	defer ns.Close()
+	defer func() { _ = ns.Close() }()
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace of process %d: %w", pid, err)

@@ -74,7 +74,7 @@ func (h Host) Start(ctx context.Context, n state.Node) error {
 	if err != nil {
 		return fmt.Errorf("start node %q: %w", n.Name, err)
 	}
-	defer open.Close() // when the network fails, the node sees the end and goes
+	defer func() { _ = open.Close() }() // when the network fails, the node sees the end and goes
 	id, err := h.Starter.Start(ctx, process.Spec{
 		Name: "node " + n.Name, Argv: append(append([]string{}, h.Init...), "--plan", h.planFile(n.Name)),
 		PidFile: h.Cluster.PidFile("node-" + n.Name), Cgroup: h.Cluster.NodeSystemCgroup(n.Name),

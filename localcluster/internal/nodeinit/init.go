@@ -50,7 +50,7 @@ func (n *Init) Run(ctx context.Context, gate io.Reader, children <-chan os.Signa
 		return fmt.Errorf("furnish node %q: %w", n.plan.Name, err)
 	}
 	for i, p := range n.plan.Programs {
-		n.start(i)
+		n.start(ctx, i)
 		if p.Socket == "" {
 			continue
 		}
@@ -67,7 +67,7 @@ func (n *Init) Run(ctx context.Context, gate io.Reader, children <-chan os.Signa
 		case <-children:
 			n.reap()
 		case i := <-n.restart:
-			n.start(i)
+			n.start(ctx, i)
 		}
 	}
 }
@@ -78,9 +78,9 @@ func listening(socket string) error {
 }
 
 // start runs one program; one that cannot be started is tried again.
-func (n *Init) start(i int) {
+func (n *Init) start(ctx context.Context, i int) {
 	p := n.plan.Programs[i]
-	pid, err := n.spawn(p)
+	pid, err := n.spawn(ctx, p)
 	if err != nil {
 		n.log.Error("program was not started", "program", p.Name, "error", err)
 		n.later(i)
@@ -90,13 +90,13 @@ func (n *Init) start(i int) {
 	n.log.Info("program started", "program", p.Name, "pid", pid)
 }
 
-func (n *Init) spawn(p Program) (int, error) {
+func (n *Init) spawn(ctx context.Context, p Program) (int, error) {
 	log, err := process.OpenLog(p.Log)
 	if err != nil {
 		return 0, err
 	}
-	defer log.Close()
-	c := exec.Command(p.Argv[0], p.Argv[1:]...)
+	defer func() { _ = log.Close() }()
+	c := exec.CommandContext(context.WithoutCancel(ctx), p.Argv[0], p.Argv[1:]...)
 	c.Env, c.Stdout, c.Stderr = n.plan.Env, log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.Start(); err != nil {

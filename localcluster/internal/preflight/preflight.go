@@ -41,7 +41,7 @@ func Disk(path string, least int64) error {
 	if err := unix.Statfs(at, &s); err != nil {
 		return fmt.Errorf("look for room at %q: %w", path, err)
 	}
-	free := int64(s.Bavail) * s.Bsize //nolint:gosec // no disk has 8 EiB
+	free := int64(s.Bavail) * s.Bsize
 	if free >= least {
 		return nil
 	}
@@ -52,14 +52,14 @@ func Disk(path string, least int64) error {
 func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
 // needs are programs of the machine, with the Debian package that brings them.
-var needs = []struct{ program, pkg string }{
-	{"nft", "nftables"}, {"mount", "mount"}, {"umount", "mount"},
+func needs() []struct{ program, pkg string } {
+	return []struct{ program, pkg string }{{"nft", "nftables"}, {"mount", "mount"}, {"umount", "mount"}}
 }
 
 // HostPrograms answers whether what kubelet and kube-proxy call is there.
 func HostPrograms(search string) error {
 	var missing, pkgs []string
-	for _, n := range needs {
+	for _, n := range needs() {
 		if !found(search, n.program) {
 			missing, pkgs = append(missing, n.program), append(pkgs, n.pkg)
 		}

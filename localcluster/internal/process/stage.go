@@ -2,7 +2,6 @@ package process
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -35,8 +34,8 @@ func (s Stage) Enter() error {
 }
 
 // Become replaces the calling process by the program; it only returns on error.
-func Become(argv []string) error {
-	if err := unix.Exec(argv[0], argv, os.Environ()); err != nil {
+func Become(argv, env []string) error {
+	if err := unix.Exec(argv[0], argv, env); err != nil {
 		return fmt.Errorf("start program %q: %w", argv[0], err)
 	}
 	return nil

@@ -50,7 +50,7 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	if err := s.gone(ctx, spec.PidFile); err != nil {
 		return Identity{}, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
@@ -58,7 +58,8 @@ func (s *Starter) Start(ctx context.Context, spec Spec) (Identity, error) {
 		return Identity{}, fmt.Errorf("start %s: %w", spec.Name, err)
 	}
 	args := append(append([]string{}, s.self[1:]...), "--pid-file", spec.PidFile, "--cgroup", spec.Cgroup, "--")
-	c := exec.Command(s.self[0], append(args, spec.Argv...)...)
+	// It goes on when the command that started it ends or is cut off.
+	c := exec.CommandContext(context.WithoutCancel(ctx), s.self[0], append(args, spec.Argv...)...)
 	c.Env, c.Stdout, c.Stderr = s.env, log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: spec.Namespaces}
 	if spec.Gate != nil {

@@ -130,6 +130,7 @@ func (p ControlPlane) volumes() []string {
 // Everything else is unknown at once, so that nothing waits for a world that
 // pods cannot reach.
 func Corefile(c layout.Cluster) string {
+	const everything = "ANY" + " ANY" // each class, each type
 	return `cluster.local:53 in-addr.arpa:53 {
 	bind ` + c.HostIP() + `
 	errors
@@ -150,7 +151,7 @@ local:53 {
 .:53 {
 	bind ` + c.HostIP() + `
 	errors
-	template ANY ANY {
+	template ` + everything + ` {
 		rcode NXDOMAIN
 	}
 }

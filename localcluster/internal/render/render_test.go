@@ -48,7 +48,7 @@ func lines(components []render.Component) string {
 
 func cluster() layout.Cluster { return layout.New("/var/lib/kaito-local", "kaito", 3) }
 
-func TestControlPlane(t *testing.T) {
+func TestGoldenControlPlane(t *testing.T) {
 	t.Parallel()
 	p := render.ControlPlane{Cluster: cluster(), Programs: "/cache/bin", Self: []string{"/bin/kaito-localcluster", "internal", "files"}}
 	golden(t, "controlplane/argv.txt", lines(p.Components()))
@@ -60,7 +60,7 @@ func TestControlPlane(t *testing.T) {
 	golden(t, "controlplane/objects.txt", objects.String())
 }
 
-func TestNode(t *testing.T) {
+func TestGoldenNode(t *testing.T) {
 	t.Parallel()
 	machine := render.Machine{MilliCPU: 8000, Memory: 32 << 30}
 	cases := map[string]state.Node{

@@ -13,15 +13,31 @@ import (
 var (
 	qualified = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
 	value     = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
-	units     = []struct {
-		suffix string
-		factor float64
-	}{
-		{"Ki", 1 << 10}, {"Mi", 1 << 20}, {"Gi", 1 << 30}, {"Ti", 1 << 40},
-		{"k", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"", 1},
-	}
-	effects = []string{"NoSchedule", "PreferNoSchedule", "NoExecute"}
 )
+
+// effects are what a taint can do.
+func effects() []string { return []string{"NoSchedule", "PreferNoSchedule", "NoExecute"} }
+
+// unit is a suffix of a quantity.
+type unit struct {
+	suffix string
+	factor float64
+}
+
+// units are tried in this order; the last is bytes.
+func units() []unit {
+	return []unit{
+		{"Ki", 1 << 10},
+		{"Mi", 1 << 20},
+		{"Gi", 1 << 30},
+		{"Ti", 1 << 40},
+		{"k", 1e3},
+		{"M", 1e6},
+		{"G", 1e9},
+		{"T", 1e12},
+		{"", 1},
+	}
+}
 
 // ParseLabels reads k=v pairs.
 func ParseLabels(pairs []string) (map[string]string, error) {
@@ -40,8 +56,8 @@ func ParseLabels(pairs []string) (map[string]string, error) {
 func ParseTaint(s string) (Taint, error) {
 	kv, effect, _ := strings.Cut(s, ":")
 	k, v, _ := strings.Cut(kv, "=")
-	if !slices.Contains(effects, effect) || !qualified.MatchString(k) || !value.MatchString(v) {
-		return Taint{}, fmt.Errorf("taint %q: write it as key=value:Effect with Effect one of %s, for example sku=gpu:NoSchedule", s, strings.Join(effects, ", "))
+	if !slices.Contains(effects(), effect) || !qualified.MatchString(k) || !value.MatchString(v) {
+		return Taint{}, fmt.Errorf("taint %q: write it as key=value:Effect with Effect one of %s, for example sku=gpu:NoSchedule", s, strings.Join(effects(), ", "))
 	}
 	return Taint{Key: k, Value: v, Effect: effect}, nil
 }
@@ -61,7 +77,7 @@ func ParseCPU(s string) (int64, error) {
 
 // ParseMemory reads a quantity ("4Gi", "512Mi", "2G", bytes) as bytes.
 func ParseMemory(s string) (int64, error) {
-	for _, u := range units {
+	for _, u := range units() {
 		number, has := strings.CutSuffix(s, u.suffix)
 		if !has {
 			continue

@@ -15,9 +15,11 @@ import (
 const Root = "/proc/sys"
 
 // kubelet is what the kubelet's container manager sets at start.
-var kubelet = []string{
-	"kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys",
-	"kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom",
+func kubelet() []string {
+	return []string{
+		"kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys",
+		"kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom",
+	}
 }
 
 // Values are settings by their path below Root.
@@ -26,7 +28,7 @@ type Values map[string]string
 // Read looks up what the kubelet will change.
 func Read(root string) (Values, error) {
 	v := Values{}
-	for _, k := range kubelet {
+	for _, k := range kubelet() {
 		b, err := os.ReadFile(filepath.Join(root, k))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

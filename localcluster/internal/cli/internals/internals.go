@@ -3,7 +3,6 @@
 package internals
 
 import (
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,14 +15,14 @@ import (
 	"kaito.sh/kaito/localcluster/internal/process"
 )
 
-// New is the hidden group.
-func New(c clock.Clock) *cobra.Command {
+// New is the hidden group; env is what a staged program inherits.
+func New(c clock.Clock, env []string) *cobra.Command {
 	cmd := &cobra.Command{Use: "internal", Short: "What the launcher runs itself with", Hidden: true}
-	cmd.AddCommand(stage(), nodeInit(c), files())
+	cmd.AddCommand(stage(env), nodeInit(c), files())
 	return cmd
 }
 
-func stage() *cobra.Command {
+func stage(env []string) *cobra.Command {
 	var s process.Stage
 	cmd := &cobra.Command{
 		Use:   "stage --pid-file FILE --cgroup PATH -- PROGRAM [ARGUMENT]...",
@@ -33,7 +32,7 @@ func stage() *cobra.Command {
 			if err := s.Enter(); err != nil {
 				return err
 			}
-			return process.Become(argv)
+			return process.Become(argv, env)
 		},
 	}
 	cmd.Flags().StringVar(&s.PidFile, "pid-file", "", "file to write")
@@ -73,7 +72,7 @@ func files() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "serving %s on %s\n", dir, addr)
+			slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)).Info("files served", "folder", dir, "address", addr)
 			return fileserver.Serve(cmd.Context(), addr, h)
 		},
 	}

@@ -39,7 +39,9 @@ func New(t *target.Target, launch target.Launch, c clock.Clock) *cobra.Command {
 					return err
 				}
 				for _, name := range slices.Sorted(maps.Keys(all)) {
-					fmt.Fprintf(cmd.OutOrStdout(), "%-36s %s\n", name, all[name])
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%-36s %s\n", name, all[name]); err != nil {
+						return err
+					}
 				}
 				return nil
 			}
@@ -66,7 +68,7 @@ func show(ctx context.Context, out io.Writer, r reader) error {
 	if err != nil {
 		return fmt.Errorf("show log: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := skip(f); err != nil {
 		return fmt.Errorf("show log %q: %w", r.path, err)
 	}

@@ -27,8 +27,8 @@ func Kubeconfig(t *target.Target, launch target.Launch) *cobra.Command {
 			if _, err := os.Stat(place.Kubeconfig()); err != nil {
 				return &cluster.NotThereError{Name: t.Name, Root: t.Root}
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), place.Kubeconfig())
-			return nil
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), place.Kubeconfig())
+			return err
 		},
 	}
 }
@@ -40,6 +40,9 @@ func Version(version string) *cobra.Command {
 		Short:   "Print the version of this program",
 		Example: "  kaito-localcluster version",
 		Args:    cobra.NoArgs,
-		Run:     func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version)
+			return err
+		},
 	}
 }

@@ -59,19 +59,21 @@ func write(out io.Writer, format string, s cluster.Status) error {
 
 func table(out io.Writer, s cluster.Status) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "cluster\t%s\n", s.Name)
-	fmt.Fprintf(w, "API server\t%s\n", s.Server)
-	fmt.Fprintf(w, "kubeconfig\t%s\n", s.Kubeconfig)
-	fmt.Fprintf(w, "registry\t%s (registry.local:5000 in pods)\n", s.Registry)
-	fmt.Fprintf(w, "files\t%s (http://files.local:8080 in pods)\n", s.Files)
-	fmt.Fprintf(w, "pods, services\t%s, %s\n\n", s.Pods, s.Services)
-	fmt.Fprintln(w, "COMPONENT\tRUNNING\tPID")
+	// A tabwriter reports at its end what went wrong before.
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+	line("cluster\t%s", s.Name)
+	line("API server\t%s", s.Server)
+	line("kubeconfig\t%s", s.Kubeconfig)
+	line("registry\t%s (registry.local:5000 in pods)", s.Registry)
+	line("files\t%s (http://files.local:8080 in pods)", s.Files)
+	line("pods, services\t%s, %s", s.Pods, s.Services)
+	line("\nCOMPONENT\tRUNNING\tPID")
 	for _, c := range s.Components {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, yes(c.Running), number(c.Pid))
+		line("%s\t%s\t%s", c.Name, yes(c.Running), number(c.Pid))
 	}
-	fmt.Fprintln(w, "\nNODE\tRUNNING\tREADY\tADDRESS\tPODS\tGPUS\tMESSAGE")
+	line("\nNODE\tRUNNING\tREADY\tADDRESS\tPODS\tGPUS\tMESSAGE")
 	for _, n := range s.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.Name, yes(n.Running), n.Ready, n.Address, n.PodCIDR, number(n.GPUs), n.Message)
+		line("%s\t%s\t%s\t%s\t%s\t%s\t%s", n.Name, yes(n.Running), n.Ready, n.Address, n.PodCIDR, number(n.GPUs), n.Message)
 	}
 	return w.Flush()
 }

@@ -51,8 +51,8 @@ its data as before. Nodes are added up to the wanted number and never removed.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "cluster %q is up: export KUBECONFIG=%s\n", t.Name, place.Kubeconfig())
-			return nil
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "cluster %q is up: export KUBECONFIG=%s\n", t.Name, place.Kubeconfig())
+			return err
 		},
 	}
 	cmd.Flags().IntVar(&f.nodes, "nodes", 0, "number of nodes to have at least (default: those there are, or 1)")
