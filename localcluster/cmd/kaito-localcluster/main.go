@@ -16,6 +16,7 @@ import (
 	utilclock "k8s.io/utils/clock"
 
 	"kaito.sh/kaito/localcluster/internal/cli"
+	"kaito.sh/kaito/localcluster/internal/cli/images"
 	"kaito.sh/kaito/localcluster/internal/cli/programs"
 	"kaito.sh/kaito/localcluster/internal/cli/target"
 	"kaito.sh/kaito/localcluster/internal/clock"
@@ -58,7 +59,9 @@ func run(ctx context.Context) error {
 	}
 	return cli.New(cli.Deps{
 		Launch: launch, Clock: c, Env: os.Environ(), Version: buildVersion(),
-		More: []*cobra.Command{programs.New(build)},
+		More: func(t *target.Target) []*cobra.Command {
+			return []*cobra.Command{programs.New(build), images.New(imageOptions(build, t, launch))}
+		},
 	}).ExecuteContext(ctx)
 }
 
@@ -70,6 +73,22 @@ func buildOptions(self string) store.Options {
 		Env:       os.Environ(),
 		Out:       os.Stderr,
 		Clock:     utilclock.RealClock{},
+	}
+}
+
+// imageOptions say what images are built from and where they go.
+func imageOptions(build store.Options, t *target.Target, launch target.Launch) images.Env {
+	return images.Env{
+		Source: filepath.Dir(build.SourceDir), Cache: build.CacheDir, Locked: os.Getenv("IMAGES_LOCKED") == "1",
+		Certificates: []string{
+			os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+		},
+		User: os.Geteuid(), Now: time.Now,
+		Registry: func(context.Context) (string, error) {
+			one := *t
+			one.Out = os.Stderr
+			return launch(one).Registry()
+		},
 	}
 }
 

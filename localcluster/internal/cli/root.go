@@ -26,8 +26,8 @@ type Deps struct {
 	Env []string
 	// Version of this program.
 	Version string
-	// More are verbs that are made in other rooms.
-	More []*cobra.Command
+	// More makes the verbs of other rooms, about the same target.
+	More func(*target.Target) []*cobra.Command
 }
 
 // New is the whole command line.
@@ -52,6 +52,8 @@ Linux and root, and no container engine.`,
 		up.New(t, d.Launch), down.New(t, d.Launch), status.New(t, d.Launch), node.New(t, d.Launch), load.New(t, d.Launch),
 		logs.New(t, d.Launch, d.Clock), show.Kubeconfig(t, d.Launch), show.Version(d.Version), internals.New(d.Clock, d.Env),
 	)
-	root.AddCommand(d.More...)
+	if d.More != nil {
+		root.AddCommand(d.More(t)...)
+	}
 	return root
 }

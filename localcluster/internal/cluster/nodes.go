@@ -8,6 +8,7 @@ import (
 
 	"kaito.sh/kaito/localcluster/internal/clock"
 	"kaito.sh/kaito/localcluster/internal/kube"
+	"kaito.sh/kaito/localcluster/internal/layout"
 	"kaito.sh/kaito/localcluster/internal/node"
 	"kaito.sh/kaito/localcluster/internal/preflight"
 	"kaito.sh/kaito/localcluster/internal/process"
@@ -44,6 +45,18 @@ func (l *Launcher) running(w raised) error {
 		return fmt.Errorf("cluster %q is down: start it with `up --name %s`", l.Name, l.Name)
 	}
 	return nil
+}
+
+// Registry is the address of the running cluster's registry, seen from the machine.
+func (l *Launcher) Registry() (string, error) {
+	place, err := l.Place()
+	if err != nil {
+		return "", err
+	}
+	if _, alive := process.Find(place.PidFile(render.Registry)); !alive {
+		return "", fmt.Errorf("the registry of cluster %q does not run: start it with `up --name %s`", l.Name, l.Name)
+	}
+	return place.Address(layout.RegistryPort), nil
 }
 
 // AddNode adds a node to a running cluster and waits until it is Ready.
