@@ -64,7 +64,7 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 	}
 	var made base
 	err = b.measured(baseImage, "Debian "+suite+" by mmdebstrap", func(log io.Writer) (err error) {
-		made, err = b.bootstrap(ctx, log)
+		made, err = b.bootstrap(ctx, log, was)
 		return err
 	})
 	if err != nil {
@@ -76,7 +76,9 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 	return made, writeJSON(b.store.recordFile(baseImage.Name), made)
 }
 
-func (b *Builder) bootstrap(ctx context.Context, log io.Writer) (made base, err error) {
+// bootstrap makes the tree. One that came out the same as before keeps the image of
+// before, so that the layers which were built on it are used on.
+func (b *Builder) bootstrap(ctx context.Context, log io.Writer, was base) (made base, err error) {
 	began, cpu := b.options.Now(), b.cpu()
 	folder, err := os.MkdirTemp(b.options.Cache, "base-")
 	if err != nil {
@@ -109,8 +111,11 @@ func (b *Builder) bootstrap(ctx context.Context, log io.Writer) (made base, err 
 		return made, err
 	}
 	made.Digest = digest.String()
-	if made.ImageID, err = b.engine.adopt(ctx, log, tree, BaseName); err != nil {
-		return made, err
+	made.ImageID = was.ImageID
+	if made.Digest != was.Digest || b.engine.have(ctx, BaseName) != was.ImageID {
+		if made.ImageID, err = b.engine.adopt(ctx, log, tree, BaseName); err != nil {
+			return made, err
+		}
 	}
 	made.Wall, made.CPU = b.options.Now().Sub(began), b.cpu()-cpu
 	return made, nil

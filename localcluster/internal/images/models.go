@@ -186,7 +186,7 @@ func (b *Builder) pushModels(ctx context.Context) error {
 	for _, form := range []string{"gguf", "hf"} {
 		ref := b.options.Registry + "/kaito/models/" + modelID + ":" + form
 		tail := &tail{keep: 15}
-		if err := b.engine.do(ctx, command{log: tail, argv: []string{b.options.CLI, "model", "push", b.modelDir(form), ref}}); err != nil {
+		if err := b.engine.do(ctx, command{log: tail, argv: []string{b.options.CLI, "model", "push", "--insecure", b.modelDir(form), ref}}); err != nil {
 			return &BuildError{Image: ModelsName, Log: "(these lines)", Last: tail.lines, Err: fmt.Errorf("push the model to %s: %w", ref, err)}
 		}
 	}

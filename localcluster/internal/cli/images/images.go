@@ -4,6 +4,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -77,8 +78,20 @@ and the image's smoke test decides; with IMAGES_LOCKED=1 a difference is an erro
 }
 
 func run(cmd *cobra.Command, env Env, f flags, names []string) error {
+	if env.Cache == "" {
+		return errors.New("there is no folder for the cache: set HOME or KAITO_CACHE")
+	}
+	cache, err := filepath.Abs(filepath.Join(env.Cache, "images")) // buildah mounts from it
+	if err != nil {
+		return fmt.Errorf("find the cache folder: %w", err)
+	}
+	source, err := filepath.Abs(env.Source)
+	if err != nil {
+		return fmt.Errorf("find the checkout: %w", err)
+	}
+	env.Source = source
 	options := images.Options{
-		Source: env.Source, Cache: filepath.Join(env.Cache, "images"), Names: names,
+		Source: env.Source, Cache: cache, Names: names,
 		Values: f.out, Locked: env.Locked, UpdateLocks: f.update,
 		CLI: filepath.Join(env.Source, "bin", "kaito"), Progress: cmd.ErrOrStderr(), Now: env.Now, CPU: used,
 	}

@@ -7,6 +7,7 @@ file. The same file gives the same bytes.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
@@ -45,15 +46,22 @@ def convert(source: Path, target: Path, converter: Converter) -> str:
 
 def with_transformers(source: Path, target: Path) -> str:
     """Convert with the GGUF loader of transformers."""
+    import gguf
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    # Debian's gguf has no list of its files, so transformers cannot find the version
+    # that it asks for among the installed packages, and looks here.
+    if not hasattr(gguf, "__version__"):
+        gguf.__version__ = metadata.version("gguf")
     folder, name = str(source.parent), source.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    # Packed weights cannot be saved: they are dequantized while they are read.
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
-    )
+    # Packed weights cannot be saved. Releases that have GgufConfig keep them packed
+    # unless told otherwise; those before it always dequantize.
+    packing = getattr(transformers, "GgufConfig", None)
+    extra = {"quantization_config": packing(dequantize=True)} if packing else {}
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16, **extra)
     model.save_pretrained(target, max_shard_size="1TB")
     tokenizer.save_pretrained(target)
     millions = sum(p.numel() for p in model.parameters()) / 1e6
