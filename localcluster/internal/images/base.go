@@ -60,6 +60,7 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 		return base{}, err
 	}
 	if usable && !b.options.UpdateLocks {
+		b.rows = append(b.rows, row{name: baseImage.Name, state: "unchanged", record: was.Record})
 		return was, nil
 	}
 	var made base
@@ -73,6 +74,7 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 	if made.Key, err = baseKey(b.options.Source); err != nil { // its lock may be new
 		return base{}, err
 	}
+	b.rows = append(b.rows, row{name: baseImage.Name, state: "built", record: made.Record, built: true})
 	return made, writeJSON(b.store.recordFile(baseImage.Name), made)
 }
 

