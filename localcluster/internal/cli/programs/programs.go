@@ -5,6 +5,7 @@ package programs
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,7 @@ import (
 type flags struct {
 	list  bool
 	prune bool
+	quiet bool
 }
 
 // New returns the command. The options are those of programs.Ensure, filled in cmd;
@@ -44,11 +46,15 @@ With names only those programs are made, with what is built together with them.`
 		RunE: func(cmd *cobra.Command, names []string) error {
 			o := o
 			o.Names = names
+			if f.quiet {
+				o.Out = io.Discard
+			}
 			return run(cmd, f, o)
 		},
 	}
 	cmd.Flags().BoolVar(&f.list, "list", false, "list the programs and whether they are in the cache; builds nothing")
 	cmd.Flags().BoolVar(&f.prune, "prune", false, "remove what other sources built and no running process uses")
+	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print nothing but the folder")
 	cmd.MarkFlagsMutuallyExclusive("list", "prune")
 	return cmd
 }
@@ -65,15 +71,15 @@ func run(cmd *cobra.Command, f flags, o programs.Options) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), pruned)
-		return nil
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), pruned)
+		return err
 	default:
 		bin, err := programs.Ensure(cmd.Context(), o)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), bin)
-		return nil
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), bin)
+		return err
 	}
 }
 
