@@ -1,0 +1,56 @@
+// Package engine turns a plan into the command of a server: argument list,
+// environment and where it answers. Pure: one folder an engine, this package
+// holds what they share.
+package engine
+
+import (
+	"strings"
+
+	"kaito.sh/kaito/internal/model"
+)
+
+// Input is all that the command of an engine is made from.
+type Input struct {
+	// Model is what is served.
+	Model model.Model
+	// Plan is how.
+	Plan model.Plan
+	// Weights is the folder that holds the files of the model.
+	Weights string
+	// Port is where the engine listens, on loopback.
+	Port int
+}
+
+// Command is how one server is started. It is never a shell line.
+type Command struct {
+	// Name is the engine's name in metrics and messages.
+	Name string
+	// Args is the program and its arguments.
+	Args []string
+	// Env is the environment, by name.
+	Env map[string]string
+	// URL is where the engine answers.
+	URL string
+	// HealthPath answers 200 once the engine can serve.
+	HealthPath string
+	// Files must be there before the engine is started.
+	Files []string
+}
+
+// ServedID is the id under which a model answers: the lower-case last part of its hub id.
+func ServedID(m model.Model) string {
+	return strings.ToLower(m.HubID[strings.LastIndex(m.HubID, "/")+1:])
+}
+
+// ServedAliases are the further names under which a request may ask for the model.
+func ServedAliases(m model.Model) []string {
+	var names []string
+	seen := map[string]bool{ServedID(m): true}
+	for _, name := range append([]string{m.ID, m.HubID}, m.Aliases...) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
+}

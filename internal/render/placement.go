@@ -1,0 +1,34 @@
+package render
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+)
+
+// nodes requires a node that the selector selects: labels and expressions alike.
+func nodes(selector *metav1.LabelSelector) *corev1ac.AffinityApplyConfiguration {
+	term := corev1ac.NodeSelectorTerm()
+	for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
+		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
+			WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(selector.MatchLabels[key]))
+	}
+	for _, e := range selector.MatchExpressions {
+		// The four operators of a label selector are called the same for nodes.
+		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
+			WithKey(e.Key).WithOperator(corev1.NodeSelectorOperator(e.Operator)).WithValues(e.Values...))
+	}
+	return corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().
+		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.NodeSelector().WithNodeSelectorTerms(term)))
+}
+
+// tolerations lets pods onto nodes that are kept for GPU work: the user has selected them.
+func tolerations() []*corev1ac.TolerationApplyConfiguration {
+	return []*corev1ac.TolerationApplyConfiguration{
+		corev1ac.Toleration().WithKey("nvidia.com/gpu").WithOperator(corev1.TolerationOpExists).WithEffect(corev1.TaintEffectNoSchedule),
+		corev1ac.Toleration().WithKey("sku").WithOperator(corev1.TolerationOpEqual).WithValue("gpu").WithEffect(corev1.TaintEffectNoSchedule),
+	}
+}

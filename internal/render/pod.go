@@ -1,0 +1,146 @@
+package render
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/runner/contract"
+)
+
+// Names inside the pod.
+const (
+	// EngineContainer is the container that serves: the engine's image, the runner's binary.
+	EngineContainer = "engine"
+	// RunnerContainer is the init container that brings the runner.
+	RunnerContainer = "runner"
+
+	binaryVolume  = "kaito"
+	configVolume  = "runner-config"
+	weightsVolume = "weights"
+	tempVolume    = "tmp"
+
+	// weightsFolder is where the files of a model image stand below its root.
+	weightsFolder = "model"
+)
+
+// The identity of every container: no user of the host, and the group that
+// stock images give their writable folders to.
+const (
+	userID  = 2000
+	groupID = 0
+)
+
+// WeightsDir is the folder with the files of the model inside a serving pod.
+const WeightsDir = contract.WeightsDir + "/" + weightsFolder
+
+func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
+	ws := s.Workspace
+	podLabels := labels(ws)
+	podLabels[v1beta1.LabelRole] = v1beta1.RoleServe
+	return corev1ac.PodTemplateSpec().
+		WithLabels(podLabels).
+		WithAnnotations(map[string]string{
+			v1beta1.AnnotationConfigHash:              hash(runnerJSON(s)),
+			"kubectl.kubernetes.io/default-container": EngineContainer,
+		}).
+		WithSpec(corev1ac.PodSpec().
+			WithInitContainers(installRunner(s)).
+			WithContainers(serve(s)).
+			WithVolumes(volumes(s)...).
+			WithAffinity(nodes(ws.Resource.LabelSelector)).
+			WithTolerations(tolerations()...).
+			WithSecurityContext(corev1ac.PodSecurityContext().
+				WithRunAsNonRoot(true).
+				WithRunAsUser(userID).
+				WithRunAsGroup(groupID).
+				WithFSGroup(groupID).
+				WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+			WithAutomountServiceAccountToken(false).
+			// A Service called vllm would set VLLM_PORT, which vLLM takes for its own.
+			WithEnableServiceLinks(false).
+			WithTerminationGracePeriodSeconds(drainSeconds + 15))
+}
+
+// installRunner copies the static runner into the pod, so that any engine's image works as it is.
+func installRunner(s Serving) *corev1ac.ContainerApplyConfiguration {
+	return corev1ac.Container().
+		WithName(RunnerContainer).
+		WithImage(s.Images.Runner).
+		WithCommand("/kaito-runner", "install", contract.BinaryDir).
+		WithSecurityContext(locked()).
+		WithResources(corev1ac.ResourceRequirements().
+			WithRequests(amounts(model.Core/20, 32*model.MiB)).
+			WithLimits(amounts(model.Core, 128*model.MiB))).
+		WithVolumeMounts(corev1ac.VolumeMount().WithName(binaryVolume).WithMountPath(contract.BinaryDir))
+}
+
+func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
+	mount := corev1ac.VolumeMount
+	needs := amounts(s.Plan.CPU, s.Plan.Memory.Total())
+	return corev1ac.Container().
+		WithName(EngineContainer).
+		WithImage(s.Images.Engine).
+		WithCommand(contract.Binary, "serve", "--config", contract.ConfigFile).
+		WithEnv(corev1ac.EnvVar().WithName("HOME").WithValue("/tmp")).
+		WithPorts(corev1ac.ContainerPort().WithName("http").WithContainerPort(contract.Port).WithProtocol(corev1.ProtocolTCP)).
+		WithSecurityContext(locked()).
+		WithResources(corev1ac.ResourceRequirements().WithRequests(needs).WithLimits(needs)).
+		WithStartupProbe(health().WithPeriodSeconds(2).WithFailureThreshold(startupTries(s.Plan.Memory.Weights))).
+		WithReadinessProbe(health().WithPeriodSeconds(5).WithFailureThreshold(2)).
+		WithVolumeMounts(
+			mount().WithName(binaryVolume).WithMountPath(contract.BinaryDir).WithReadOnly(true),
+			mount().WithName(configVolume).WithMountPath(contract.ConfigDir).WithReadOnly(true),
+			mount().WithName(weightsVolume).WithMountPath(contract.WeightsDir).WithReadOnly(true),
+			mount().WithName(tempVolume).WithMountPath("/tmp"),
+		)
+}
+
+// startupTries allows 5 minutes and 18 seconds for each GiB, tried every other
+// second: the pull of the weights is over by then, what remains is to read them.
+func startupTries(weights model.Bytes) int32 {
+	const base, perGiB, period = 5 * time.Minute, 18 * time.Second, 2 * time.Second
+	gib := time.Duration(weights.CeilTo(model.GiB) / model.GiB)
+	return int32((base + gib*perGiB) / period) //nolint:gosec // a few hundred
+}
+
+func health() *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath("/health").WithPort(intstr.FromInt32(contract.Port))).
+		WithTimeoutSeconds(5)
+}
+
+func volumes(s Serving) []*corev1ac.VolumeApplyConfiguration {
+	volume := corev1ac.Volume
+	return []*corev1ac.VolumeApplyConfiguration{
+		volume().WithName(binaryVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(256 * model.MiB))),
+		volume().WithName(configVolume).WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(RunnerConfigName(s.Workspace))),
+		volume().WithName(weightsVolume).WithImage(corev1ac.ImageVolumeSource().
+			WithReference(s.Images.Model).WithPullPolicy(corev1.PullIfNotPresent)),
+		volume().WithName(tempVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(model.GiB))),
+	}
+}
+
+// locked is what Pod Security "restricted" asks for, and a read-only root besides.
+func locked() *corev1ac.SecurityContextApplyConfiguration {
+	return corev1ac.SecurityContext().
+		WithAllowPrivilegeEscalation(false).
+		WithReadOnlyRootFilesystem(true).
+		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))
+}
+
+func amounts(cpu model.MilliCPU, memory model.Bytes) corev1.ResourceList {
+	return corev1.ResourceList{
+		corev1.ResourceCPU:    *resource.NewMilliQuantity(int64(cpu), resource.DecimalSI),
+		corev1.ResourceMemory: quantity(memory),
+	}
+}
+
+func quantity(b model.Bytes) resource.Quantity {
+	return *resource.NewQuantity(int64(b), resource.BinarySI)
+}

@@ -1,0 +1,64 @@
+// Package render turns a Workspace and its plan into the objects to apply. It is
+// pure: the same input gives the same bytes, nothing can fail, and nothing is
+// read from the cluster. One file a child kind; goldens in testdata.
+package render
+
+import (
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/model"
+)
+
+// Serving is all that the objects of a serving Workspace are made from.
+type Serving struct {
+	// Workspace is what the user wrote.
+	Workspace *v1beta1.Workspace
+	// Model and Plan are what is served, and how.
+	Model model.Model
+	Plan  model.Plan
+	// Command is how the engine is started.
+	Command engine.Command
+	// Images are what the pod is made of.
+	Images Images
+}
+
+// Images are the images of a serving pod, as full references.
+type Images struct {
+	// Runner holds the runner, which is copied into the pod.
+	Runner string
+	// Engine is the image of the server.
+	Engine string
+	// Model holds the weights; it is mounted, never run.
+	Model string
+}
+
+// The labels of every child; pods carry the role besides.
+func labels(ws *v1beta1.Workspace) map[string]string {
+	return map[string]string{
+		"app.kubernetes.io/managed-by": v1beta1.FieldOwner,
+		v1beta1.LabelWorkspace:         ws.Name,
+	}
+}
+
+// selector is what a StatefulSet selects its pods by, for ever: it cannot be changed.
+func selector(ws *v1beta1.Workspace) map[string]string {
+	return map[string]string{v1beta1.LabelWorkspace: ws.Name}
+}
+
+// servers selects the pods that answer.
+func servers(ws *v1beta1.Workspace) map[string]string {
+	return map[string]string{v1beta1.LabelWorkspace: ws.Name, v1beta1.LabelRole: v1beta1.RoleServe}
+}
+
+// owner makes the garbage collector remove a child with its Workspace.
+func owner(ws *v1beta1.Workspace) *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1beta1.GroupVersion.String()).
+		WithKind(v1beta1.WorkspaceKind).
+		WithName(ws.Name).
+		WithUID(ws.UID).
+		WithController(true).
+		WithBlockOwnerDeletion(true)
+}

@@ -1,0 +1,67 @@
+package render
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/runner/contract"
+)
+
+// runnerKey is the key of the ConfigMap that becomes contract.ConfigFile.
+const runnerKey = "runner.json"
+
+// drainSeconds is how long requests in flight may go on when a pod is told to stop.
+const drainSeconds = 60
+
+// RunnerConfigName is the name of the ConfigMap that holds the runner's contract.
+func RunnerConfigName(ws *v1beta1.Workspace) string {
+	return ws.Name + "-runner"
+}
+
+// RunnerConfig is the ConfigMap that tells the runner what to serve.
+func RunnerConfig(s Serving) *corev1ac.ConfigMapApplyConfiguration {
+	return corev1ac.ConfigMap(RunnerConfigName(s.Workspace), s.Workspace.Namespace).
+		WithLabels(labels(s.Workspace)).
+		WithOwnerReferences(owner(s.Workspace)).
+		WithData(map[string]string{runnerKey: runnerJSON(s)})
+}
+
+// Contract is what the runner of a serving pod is told.
+func Contract(s Serving) contract.Serve {
+	var env []contract.EnvVar
+	for _, name := range slices.Sorted(maps.Keys(s.Command.Env)) {
+		env = append(env, contract.EnvVar{Name: name, Value: s.Command.Env[name]})
+	}
+	return contract.Serve{
+		APIVersion: contract.Version,
+		Workspace:  s.Workspace.Name,
+		Model: contract.Model{
+			ID:      engine.ServedID(s.Model),
+			Aliases: engine.ServedAliases(s.Model),
+			Context: s.Plan.Context,
+		},
+		Engine: contract.Engine{
+			Name:       s.Command.Name,
+			Command:    s.Command.Args,
+			Env:        env,
+			URL:        s.Command.URL,
+			HealthPath: s.Command.HealthPath,
+			Files:      s.Command.Files,
+		},
+		Limits: contract.Limits{DrainSeconds: drainSeconds},
+	}
+}
+
+// runnerJSON is indented, so that a person can read it with kubectl.
+func runnerJSON(s Serving) string {
+	data, err := json.MarshalIndent(Contract(s), "", "  ")
+	if err != nil {
+		panic("the runner's contract holds only text and numbers: " + err.Error())
+	}
+	return string(data) + "\n"
+}
