@@ -19,7 +19,7 @@ import (
 const baseLock = "runtimes/base/packages.lock"
 
 // baseImage stands for the base tree in messages, logs and the table.
-var baseImage = Image{Name: "base", Lock: baseLock, Space: 2 * gib}
+func baseImage() Image { return Image{Name: "base", Lock: baseLock, Space: 2 * gib} }
 
 // base is the tree that the Debian images add to.
 type base struct {
@@ -29,7 +29,7 @@ type base struct {
 
 // baseKey is known before the base is built: what it is built from.
 func baseKey(source string) (string, error) {
-	lock, err := lockSum(source, baseImage)
+	lock, err := lockSum(source, baseImage())
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +40,7 @@ func baseKey(source string) (string, error) {
 // loadBase answers the base of an earlier run when it is whole and of this key.
 func (b *Builder) loadBase(ctx context.Context, key string) (base, bool, error) {
 	var was base
-	found, err := readJSON(b.store.recordFile(baseImage.Name), &was)
+	found, err := readJSON(b.store.recordFile(baseImage().Name), &was)
 	if err != nil || !found || was.Key != key || len(was.Layers) != 1 {
 		return was, false, err
 	}
@@ -60,11 +60,11 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 		return base{}, err
 	}
 	if usable && !b.options.UpdateLocks {
-		b.rows = append(b.rows, row{name: baseImage.Name, state: "unchanged", record: was.Record})
+		b.rows = append(b.rows, row{name: baseImage().Name, state: "unchanged", record: was.Record})
 		return was, nil
 	}
 	var made base
-	err = b.measured(baseImage, "Debian "+suite+" by mmdebstrap", func(log io.Writer) (err error) {
+	err = b.measured(baseImage(), "Debian "+suite+" by mmdebstrap", func(log io.Writer) (err error) {
 		made, err = b.bootstrap(ctx, log, was)
 		return err
 	})
@@ -74,8 +74,8 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 	if made.Key, err = baseKey(b.options.Source); err != nil { // its lock may be new
 		return base{}, err
 	}
-	b.rows = append(b.rows, row{name: baseImage.Name, state: "built", record: made.Record, built: true})
-	return made, writeJSON(b.store.recordFile(baseImage.Name), made)
+	b.rows = append(b.rows, row{name: baseImage().Name, state: "built", record: made.Record, built: true})
+	return made, writeJSON(b.store.recordFile(baseImage().Name), made)
 }
 
 // bootstrap makes the tree. One that came out the same as before keeps the image of
@@ -94,7 +94,7 @@ func (b *Builder) bootstrap(ctx context.Context, log io.Writer, was base) (made 
 	if made.Packages, err = ReadPackages(tree); err != nil {
 		return made, err
 	}
-	if err := b.checkLock(log, baseImage, made.Packages); err != nil {
+	if err := b.checkLock(log, baseImage(), made.Packages); err != nil {
 		return made, err
 	}
 	if err := layer.Clean(tree, nil); err != nil {
@@ -145,7 +145,7 @@ func (b *Builder) checkLock(log io.Writer, image Image, found Packages) error {
 		return nil
 	}
 	for _, line := range lines {
-		fmt.Fprintln(log, "differs from the lock:", line)
+		_, _ = fmt.Fprintln(log, "differs from the lock:", line)
 	}
 	if b.options.Locked {
 		return &DriftError{Lock: image.Lock, Lines: lines}

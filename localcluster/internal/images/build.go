@@ -96,7 +96,7 @@ func (b *Builder) smoke(ctx context.Context, log io.Writer, image Image, contain
 		volumes = []string{filepath.Join(b.options.Source, image.SmokeScript) + ":" + inside + ":ro"}
 		argv = []string{"/bin/sh", inside}
 	}
-	fmt.Fprintf(log, "smoke test: %q\n", argv)
+	_, _ = fmt.Fprintf(log, "smoke test: %q\n", argv)
 	if err := b.engine.inside(ctx, log, container, volumes, argv); err != nil {
 		return fmt.Errorf("smoke test of the built image: %w", err)
 	}

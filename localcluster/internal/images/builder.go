@@ -200,7 +200,7 @@ func (b *Builder) lock() (unlock func(), err error) {
 // sweep removes layers that no image refers to any more.
 func (b *Builder) sweep(records map[string]Record) error {
 	wanted := map[string]bool{}
-	if was, whole, err := b.store.load(baseImage.Name); err == nil && whole {
+	if was, whole, err := b.store.load(baseImage().Name); err == nil && whole {
 		records = withBase(records, was)
 	}
 	for _, r := range records {
@@ -223,7 +223,7 @@ func (b *Builder) sweep(records map[string]Record) error {
 }
 
 func withBase(records map[string]Record, on Record) map[string]Record {
-	all := map[string]Record{baseImage.Name: on}
+	all := map[string]Record{baseImage().Name: on}
 	for name, r := range records {
 		all[name] = r
 	}
@@ -234,7 +234,7 @@ func withBase(records map[string]Record, on Record) map[string]Record {
 func (b *Builder) cpu() time.Duration { return b.options.CPU() + b.engine.cpu }
 
 func (b *Builder) say(name, format string, args ...any) {
-	fmt.Fprintf(b.options.Progress, "%s: %s\n", name, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(b.options.Progress, "%s: %s\n", name, fmt.Sprintf(format, args...))
 }
 
 // tail keeps the last lines that are written to it.

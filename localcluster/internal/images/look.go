@@ -55,17 +55,17 @@ func lines(ctx context.Context, argv ...string) []string {
 func List(options Options, w io.Writer) error {
 	b := New(options)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "IMAGE\tDOCKERFILE\tSIZE\tDIGEST")
+	_, _ = fmt.Fprintln(t, "IMAGE\tDOCKERFILE\tSIZE\tDIGEST")
 	for _, image := range Table() {
 		r, whole, err := b.store.load(image.Name)
 		if err != nil {
 			return err
 		}
 		if !whole {
-			fmt.Fprintf(t, "%s\t%s\t-\tnot built here\n", image.Name, image.Dockerfile)
+			_, _ = fmt.Fprintf(t, "%s\t%s\t-\tnot built here\n", image.Name, image.Dockerfile)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.1f MB\t%s\n", image.Name, image.Dockerfile, float64(r.Size())/1e6, r.Digest)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%.1f MB\t%s\n", image.Name, image.Dockerfile, float64(r.Size())/1e6, r.Digest)
 	}
 	return t.Flush()
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // modelImage stands for the step in messages and logs.
-var modelImage = Image{Name: ModelsName, Space: 2 * gib}
+func modelImage() Image { return Image{Name: ModelsName, Space: 2 * gib} }
 
 // modelRecord says what the transformers form was made from, and what it took.
 type modelRecord struct {
@@ -54,7 +54,7 @@ func (b *Builder) models(ctx context.Context) error {
 	made := row{name: ModelsName, state: "unchanged"}
 	if _, err := os.Stat(b.modelDir("dequantized")); err != nil || was.Key != key {
 		began, cpu := b.options.Now(), b.cpu()
-		if err := b.measured(modelImage, modelID+" for transformers", func(log io.Writer) error { return b.dequantize(ctx, log) }); err != nil {
+		if err := b.measured(modelImage(), modelID+" for transformers", func(log io.Writer) error { return b.dequantize(ctx, log) }); err != nil {
 			return err
 		}
 		was = modelRecord{Key: key, CPU: b.cpu() - cpu, Wall: b.options.Now().Sub(began)}
@@ -84,7 +84,7 @@ func (b *Builder) modelKey() (string, error) {
 		return "", errors.New("the transformers form of the model is made in the tuner image, which was not built here yet: run without names, or with `tuner models`")
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, modelSum, tuner.Packages["deb python3-transformers"], tuner.Packages["deb python3-torch"], tuner.Packages["deb python3-gguf"])
+	_, _ = fmt.Fprintln(h, recipe, modelSum, tuner.Packages["deb python3-transformers"], tuner.Packages["deb python3-torch"], tuner.Packages["deb python3-gguf"])
 	if err := hashTree(h, b.options.Source, "runtimes/tuner/src/kaito_tuner/dequantize.py"); err != nil {
 		return "", err
 	}
@@ -219,7 +219,7 @@ func extract(member *zip.File, to string) error {
 	if err != nil {
 		return errors.Join(err, r.Close())
 	}
-	_, err = io.Copy(f, r)
+	_, err = io.CopyN(f, r, int64(member.UncompressedSize64))
 	return errors.Join(err, r.Close(), f.Close())
 }
 

@@ -105,7 +105,7 @@ func finalBase(dockerfile string) (string, error) {
 // the base and the way of building.
 func key(request Request, image Image) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, recipe, request.Base, image.SmokeCommand)
+	_, _ = fmt.Fprintln(h, recipe, request.Base, image.SmokeCommand)
 	files := append([]string{image.Dockerfile}, image.Inputs...)
 	for _, made := range image.Made {
 		if _, err := os.Stat(filepath.Join(request.Source, made)); errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +158,7 @@ func hashTree(h io.Writer, root, name string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(h, rel, info.Mode().Perm()&0o111 != 0, info.Size())
+		_, _ = fmt.Fprintln(h, rel, info.Mode().Perm()&0o111 != 0, info.Size())
 		f, err := os.Open(p)
 		if err != nil {
 			return err

@@ -20,7 +20,7 @@ func Values(records map[string]Record) []byte {
 	var b strings.Builder
 	b.WriteString("# Written by `make images`: the images of this checkout by digest, for helm -f.\nimages:\n")
 	for _, name := range slices.Sorted(maps.Keys(records)) {
-		fmt.Fprintf(&b, "  %s:\n    repository: %s\n    tag: %s\n    digest: %s\n", name, Repository+name, Tag, records[name].Digest)
+		_, _ = fmt.Fprintf(&b, "  %s:\n    repository: %s\n    tag: %s\n    digest: %s\n", name, Repository+name, Tag, records[name].Digest)
 	}
 	return []byte(b.String())
 }
@@ -29,7 +29,7 @@ func Values(records map[string]Record) []byte {
 // those of its last build, in brackets.
 func (b *Builder) printTable() {
 	w := tabwriter.NewWriter(b.options.Progress, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nIMAGE\tSTATE\tSIZE\tCPU\tWALL\tDIGEST")
+	_, _ = fmt.Fprintln(w, "\nIMAGE\tSTATE\tSIZE\tCPU\tWALL\tDIGEST")
 	for _, r := range b.rows {
 		cpu, wall := seconds(r.record.CPU), seconds(r.record.Wall)
 		if !r.built {
@@ -39,8 +39,8 @@ func (b *Builder) printTable() {
 		if digest == "" { // the models are several images
 			size, digest = "-", "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.name, r.state, size, cpu, wall, digest)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.name, r.state, size, cpu, wall, digest)
 	}
 	_ = w.Flush() // to a terminal or a file that is gone: nothing is lost but the table
-	fmt.Fprintf(b.options.Progress, "\nall: %.1f CPU minutes; %s\n", b.cpu().Minutes(), b.options.Values)
+	_, _ = fmt.Fprintf(b.options.Progress, "\nall: %.1f CPU minutes; %s\n", b.cpu().Minutes(), b.options.Values)
 }

@@ -123,7 +123,7 @@ func scan(root string) ([]node, error) {
 		if n.entry.Type == tar.TypeSymlink {
 			n.entry.Mode = 0o777
 		}
-		n.inode, n.links = st.Ino, uint64(st.Nlink)
+		n.inode, n.links = st.Ino, st.Nlink
 		nodes = append(nodes, n)
 		return nil
 	})
@@ -149,21 +149,9 @@ func changed(nodes []node, index, base Index) []node {
 			need(n.path)
 		}
 	}
-	out := make([]node, 0, len(wanted))
-	for gone := range base {
-		_, still := index[gone]
-		parent := path.Dir(gone)
-		_, above := index[parent]
-		if still || (!above && parent != ".") {
-			continue // a whiteout of the folder covers what was in it
-		}
-		if above {
-			if index[parent].Type != tar.TypeDir {
-				continue // the folder became a file or a link
-			}
-			need(parent)
-		}
-		out = append(out, node{path: path.Join(parent, ".wh."+path.Base(gone)), entry: Entry{Type: tar.TypeReg}})
+	out := whiteouts(index, base)
+	for _, n := range out {
+		need(path.Dir(n.path))
 	}
 	for _, n := range nodes {
 		if wanted[n.path] {
@@ -171,6 +159,21 @@ func changed(nodes []node, index, base Index) []node {
 		}
 	}
 	slices.SortFunc(out, func(a, b node) int { return strings.Compare(a.path, b.path) })
+	return out
+}
+
+// whiteouts lists what hides the paths of base that are gone. What was in a folder
+// that is gone, or is no folder any more, needs none.
+func whiteouts(index, base Index) []node {
+	var out []node
+	for gone := range base {
+		parent := path.Dir(gone)
+		_, still := index[gone]
+		if above, ok := index[parent]; still || (parent != "." && (!ok || above.Type != tar.TypeDir)) {
+			continue
+		}
+		out = append(out, node{path: path.Join(parent, ".wh."+path.Base(gone)), entry: Entry{Type: tar.TypeReg}})
+	}
 	return out
 }
 
