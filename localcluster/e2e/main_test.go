@@ -45,6 +45,7 @@ func build(m *testing.M) (int, error) {
 	built.dir, built.launcher, built.web = dir, filepath.Join(dir, "kaito-localcluster"), filepath.Join(dir, "web")
 	for out, pkg := range map[string]string{built.launcher: "../cmd/kaito-localcluster", built.web: "./web"} {
 		c := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, pkg)
+		c.Env = append(os.Environ(), "CGO_ENABLED=0") // the image holds nothing but the program
 		if text, err := c.CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("build %s: %w: %s", pkg, err, text)
 		}
