@@ -66,6 +66,10 @@ func (b *Builder) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := b.engine.open(ctx); err != nil {
+		return err
+	}
+	defer b.engine.close(ctx)
 	if err := b.images(ctx, chosen); err != nil {
 		return err
 	}

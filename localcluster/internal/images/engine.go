@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -59,8 +60,9 @@ type engine struct {
 	dir  string
 	host Host
 	run  func(context.Context, command) (time.Duration, error)
-	// cpu adds up what the programs used.
-	cpu time.Duration
+	// cpu adds up what the programs used; built says that one of them built.
+	cpu   time.Duration
+	built bool
 }
 
 func (e *engine) do(ctx context.Context, c command) error {
@@ -140,8 +142,9 @@ func (e *engine) build(ctx context.Context, log io.Writer, step Step, source str
 	if err != nil {
 		return "", nil, err
 	}
+	e.built = true
 	name = "localhost/kaito/" + step.Image.Name + ":build"
-	args := []string{"bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull-never"}
+	args := []string{"bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull-never", "--force-rm"}
 	if step.Fresh {
 		args = append(args, "--no-cache")
 	}
@@ -150,6 +153,26 @@ func (e *engine) build(ctx context.Context, log io.Writer, step Step, source str
 	}
 	args = append(args, "--tag", name, "--file", filepath.Join(source, step.Image.Dockerfile), filepath.Join(source, step.Image.Context))
 	return name, points, e.buildah(ctx, log, args...)
+}
+
+// open takes away what a run that was killed has left: its containers and their mounts.
+// The lock of the cache makes sure that nobody uses them.
+func (e *engine) open(ctx context.Context) error {
+	var said bytes.Buffer
+	if err := e.buildah(ctx, &said, "rm", "--all"); err != nil {
+		return fmt.Errorf("remove what an earlier run left in %q: %w: %s", e.dir, err, strings.TrimSpace(said.String()))
+	}
+	return nil
+}
+
+// close leaves no mount behind. Images that no tag and no other image refers to are of
+// recipes that have changed; they go when something was built.
+func (e *engine) close(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	if e.built {
+		_ = e.buildah(ctx, io.Discard, "rmi", "--prune") // one that is in use stays; the next run tries again
+	}
+	_ = syscall.Unmount(filepath.Join(e.dir, "storage", "overlay"), 0) // buildah binds it to itself; without root or buildah it is no mount
 }
 
 // mount opens the tree of an image for reading and small changes.
