@@ -52,7 +52,6 @@ func snapshot(t *testing.T, own []string) machine {
 	}
 	m.Groups = foreign(m.Groups, own)
 	if othersRun() { // they need the folders and the settings
-		t.Log("another cluster runs on this machine: its folders and kernel settings are not compared")
 		return m
 	}
 	for _, p := range []string{"/var/lib/kubelet", "/var/lib/cni", "/sys/fs/cgroup/cpu/kaito-local"} {
@@ -131,7 +130,14 @@ func same(t *testing.T, before machine, own []string) {
 	t.Helper()
 	diff := ""
 	for range 40 {
-		if diff = cmp.Diff(before, snapshot(t, own)); diff == "" {
+		after := snapshot(t, own)
+		if len(after.Settings) == 0 || len(before.Settings) == 0 {
+			before.Settings, before.Folders, after.Settings, after.Folders = nil, nil, nil, nil
+		}
+		if diff = cmp.Diff(before, after); diff == "" {
+			if after.Settings == nil {
+				t.Log("another cluster runs on this machine: folders and kernel settings were not compared")
+			}
 			return
 		}
 		time.Sleep(250 * time.Millisecond)
