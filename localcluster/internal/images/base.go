@@ -82,7 +82,7 @@ func (b *Builder) makeBase(ctx context.Context) (base, error) {
 // before, so that the layers which were built on it are used on.
 func (b *Builder) bootstrap(ctx context.Context, log io.Writer, was base) (made base, err error) {
 	began, cpu := b.options.Now(), b.cpu()
-	folder, err := os.MkdirTemp(b.options.Cache, "base-")
+	folder, err := os.MkdirTemp(b.options.Cache, treePrefix)
 	if err != nil {
 		return made, err
 	}

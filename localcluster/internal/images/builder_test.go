@@ -260,6 +260,18 @@ func TestTwoRunsInOneCacheAreKeptApart(t *testing.T) {
 	}
 }
 
+func TestAHalfMadeBaseIsTakenAway(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	put(t, b.options.Cache, "base-123/tree/etc/passwd", "root")
+	if err := b.run(t); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(b.options.Cache, "base-*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 func TestNoBuildBeginsWithoutSpace(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

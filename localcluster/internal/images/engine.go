@@ -25,6 +25,9 @@ const BaseName = "docker.io/library/debian:forky-slim"
 // suite is the release of Debian behind BaseName.
 const suite = "forky"
 
+// treePrefix begins the names of folders in which base trees are made.
+const treePrefix = "base-"
+
 // command is one program to run.
 type command struct {
 	argv []string
@@ -162,7 +165,28 @@ func (e *engine) open(ctx context.Context) error {
 	if err := e.buildah(ctx, &said, "rm", "--all"); err != nil {
 		return fmt.Errorf("remove what an earlier run left in %q: %w: %s", e.dir, err, strings.TrimSpace(said.String()))
 	}
-	return nil
+	return e.sweepTrees()
+}
+
+// sweepTrees removes half-made base trees, after whatever is mounted in them.
+func (e *engine) sweepTrees() error {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	half := filepath.Join(e.dir, treePrefix)
+	for line := range strings.Lines(string(mounts)) {
+		if point := strings.Fields(line)[1]; strings.HasPrefix(point, half) {
+			if err := syscall.Unmount(point, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+				return fmt.Errorf("unmount %q, which an earlier run left: %w", point, err)
+			}
+		}
+	}
+	trees, err := filepath.Glob(half + "*")
+	for _, tree := range trees {
+		err = errors.Join(err, os.RemoveAll(tree))
+	}
+	return err
 }
 
 // close leaves no mount behind. Images that no tag and no other image refers to are of
