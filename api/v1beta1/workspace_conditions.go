@@ -191,6 +191,11 @@ func InferenceWaits(because metav1.Condition) metav1.Condition {
 	return no(ConditionInferenceReady, because.Reason, "%s", because.Message)
 }
 
+// JobNotStarted passes on what keeps a tuning from beginning.
+func JobNotStarted(because metav1.Condition) metav1.Condition {
+	return no(ConditionJobStarted, because.Reason, "%s", because.Message)
+}
+
 // WorkspaceReady says that all is well.
 func WorkspaceReady() metav1.Condition {
 	return yes(ConditionWorkspaceReady, ReasonWorkspaceReady, "The Workspace answers")

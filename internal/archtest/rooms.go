@@ -44,6 +44,7 @@ func rooms() map[string]room {
 		"internal/engine":              {keys: []string{"internal/model", "internal/engine"}, bans: pure},
 		"internal/runner/contract":     {bans: pure},
 		"internal/runner/contract/gen": {keys: []string{"internal/runner/contract"}},
+		"internal/runner/ending":       {bans: cluster},
 		"internal/runner/standin":      {closed: true},
 		"internal/render": {
 			keys: []string{"api/v1beta1", "internal/model", "internal/engine", "internal/runner/contract"},
@@ -53,21 +54,24 @@ func rooms() map[string]room {
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine",
-				"internal/render", "internal/kube",
+				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending",
 			},
 			bans: machine,
 		},
 		"internal/operator": {
-			keys: []string{"api", "catalog", "internal/catalog", "internal/config", "internal/controller", "internal/engine", "internal/model", "internal/render", "internal/kube"},
+			keys: []string{
+				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/kube",
+				"internal/operator",
+			},
 		},
-		"internal/config":     {keys: []string{"internal/model", "internal/buildinfo", "internal/render"}, bans: cluster},
+		"internal/config":     {bans: cluster},
 		"internal/oci":        {bans: cluster},
 		"internal/modelimage": {keys: []string{"internal/oci"}, bans: cluster},
 		"internal/runner":     {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
 		"internal/cli":        {keys: []string{"internal/cli", "internal/modelimage", "internal/oci", "internal/buildinfo"}},
 		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model"}, closed: true},
 		"cmd/kaito":           {keys: []string{"internal/cli", "internal/buildinfo"}},
-		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/config", "internal/buildinfo"}},
+		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/buildinfo"}},
 		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
 		"test/e2e":            {keys: []string{"api", "internal/testkit"}},
 	}

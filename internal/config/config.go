@@ -1,0 +1,87 @@
+// Package config turns the flags of the operator into one checked value.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/spf13/pflag"
+)
+
+// Operator is all that the operator is told.
+type Operator struct {
+	// RunnerImage holds kaito-runner, which is copied into every model's pod.
+	RunnerImage string
+	// LlamacppImage is the image of llama.cpp's server.
+	LlamacppImage string
+	// Models is the registry and repository prefix below which model images stand.
+	Models string
+	// MetricsAddress and HealthAddress are where the operator answers; "0" turns metrics off.
+	MetricsAddress, HealthAddress string
+	// LeaderElect makes one of several replicas act.
+	LeaderElect bool
+	// Namespace is the operator's own, for the leader's lease.
+	Namespace string
+	// LogLevel is the least level that is logged.
+	LogLevel string
+}
+
+// Bind adds the flags with their defaults.
+func (o *Operator) Bind(flags *pflag.FlagSet) {
+	flags.StringVar(&o.RunnerImage, "runner-image", "", "image that holds kaito-runner (required)")
+	flags.StringVar(&o.LlamacppImage, "llamacpp-image", "", "image of llama.cpp's server (required)")
+	flags.StringVar(&o.Models, "models", "", "registry and repository prefix of the model images, for example registry.local:5000/kaito/models (required)")
+	flags.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "where /metrics answers; 0 turns it off")
+	flags.StringVar(&o.HealthAddress, "health-address", ":8081", "where /healthz and /readyz answer")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas act")
+	flags.StringVar(&o.Namespace, "namespace", "", "namespace of the leader's lease (required with --leader-elect)")
+	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// Check reports every flag that does not do, all at once.
+func (o *Operator) Check() error {
+	errs := []error{
+		checkImage("--runner-image", o.RunnerImage),
+		checkImage("--llamacpp-image", o.LlamacppImage),
+		o.checkModels(),
+	}
+	if o.LeaderElect && o.Namespace == "" {
+		errs = append(errs, errors.New("--leader-elect needs --namespace: the lease has to stand somewhere"))
+	}
+	if _, err := o.Level(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Level is the least level that is logged.
+func (o *Operator) Level() (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+		return level, fmt.Errorf("--log-level is %q: say debug, info, warn or error", o.LogLevel)
+	}
+	return level, nil
+}
+
+func (o *Operator) checkModels() error {
+	if o.Models == "" {
+		return errors.New("--models is missing: name the registry and prefix of the model images")
+	}
+	if _, err := name.NewRepository(o.Models + "/model"); err != nil || strings.HasSuffix(o.Models, "/") {
+		return fmt.Errorf("--models is %q, which is no prefix of a repository: say for example registry.local:5000/kaito/models", o.Models)
+	}
+	return nil
+}
+
+func checkImage(flag, image string) error {
+	if image == "" {
+		return fmt.Errorf("%s is missing: name an image", flag)
+	}
+	if _, err := name.ParseReference(image); err != nil {
+		return fmt.Errorf("%s is %q, which is no image: %w", flag, image, err)
+	}
+	return nil
+}

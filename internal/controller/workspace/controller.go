@@ -1,0 +1,137 @@
+// Package workspace reconciles Workspaces. A pass looks once (observe.go), chooses
+// without side effects (decide.go and the steps beside it), writes children by
+// server-side apply (act.go) and the status once, when it changed.
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/kube"
+)
+
+// Reconciler brings the cluster to what Workspaces ask for.
+type Reconciler struct {
+	planner Planner
+	cached  client.Reader
+	live    client.Reader
+	writer  *kube.Writer
+	record  events.EventRecorder
+	clock   clock.PassiveClock
+}
+
+// Inputs are what a Reconciler is made of.
+type Inputs struct {
+	// Planner decides.
+	Planner Planner
+	// Cached reads from the manager's cache, which holds only objects with our labels.
+	Cached client.Reader
+	// Live reads from the API server: whether a name is taken by somebody else.
+	Live client.Reader
+	// Writer writes.
+	Writer *kube.Writer
+	// Recorder takes events.
+	Recorder events.EventRecorder
+	// Clock dates conditions.
+	Clock clock.PassiveClock
+}
+
+// New makes a Reconciler.
+func New(in Inputs) *Reconciler {
+	return &Reconciler{planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock}
+}
+
+// Reconcile makes one pass over one Workspace.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	o, err := r.observe(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !o.ws.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // children go with their owner
+	}
+	d := r.planner.decide(o)
+	err = r.act(ctx, d)
+	if errors.Is(err, errRefused) {
+		d.refusedByServer(o, err)
+		err = nil
+	}
+	return ctrl.Result{}, errors.Join(err, r.report(ctx, o.ws, d))
+}
+
+// SetupWith registers the controller and what it watches.
+func (r *Reconciler) SetupWith(mgr ctrl.Manager) error {
+	byLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		name := o.GetLabels()[v1beta1.LabelWorkspace]
+		if name == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
+	})
+	err := ctrl.NewControllerManagedBy(mgr).
+		For(&v1beta1.Workspace{}).
+		Owns(&appsv1.StatefulSet{}).
+		Owns(&corev1.Service{}).
+		Owns(&corev1.ConfigMap{}).
+		Owns(&policyv1.PodDisruptionBudget{}).
+		Watches(&corev1.Pod{}, byLabel).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.selectors), builder.WithPredicates(nodeNews())).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("set up the workspace controller: %w", err)
+	}
+	return nil
+}
+
+// selectors finds the Workspaces that a node may serve. For an update it is asked
+// with the old and the new labels, so a node that leaves is noticed as well.
+func (r *Reconciler) selectors(ctx context.Context, node client.Object) []reconcile.Request {
+	var list v1beta1.WorkspaceList
+	if err := r.cached.List(ctx, &list); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list Workspaces for a node", "node", node.GetName())
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		ws := &list.Items[i]
+		selector, err := metav1.LabelSelectorAsSelector(ws.Resource.LabelSelector)
+		if err == nil && selector.Matches(labels.Set(node.GetLabels())) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(ws)})
+		}
+	}
+	return requests
+}
+
+// report writes the status once, when it changed, and tells what turned as events.
+func (r *Reconciler) report(ctx context.Context, ws *v1beta1.Workspace, d decision) error {
+	status := d.status(ws, metav1.NewTime(r.clock.Now().Truncate(time.Second)))
+	wrote, err := r.writer.Report(ctx, ws, status)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // a newer pass, or the end of the Workspace, is on its way
+	}
+	if err != nil || !wrote {
+		return err
+	}
+	for _, c := range turned(ws.Status.Conditions, status.Conditions) {
+		r.tell(ws, c)
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package workspace
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render"
+)
+
+var errEmptySelector = errors.New("it names no label, and a Workspace must say which nodes it may use")
+
+// Planner decides. It holds what is the same for every Workspace.
+type Planner struct {
+	// Catalog is the models that are known.
+	Catalog *catalog.Catalog
+	// Images says what pods are made of.
+	Images Images
+}
+
+// Images are the references that the operator was given.
+type Images struct {
+	// Runner is the image that holds kaito-runner.
+	Runner string
+	// Engines are the images of the servers, by engine.
+	Engines map[string]string
+	// Models is the prefix below which model images stand.
+	Models string
+}
+
+// decision is what a pass has chosen: conditions, what to apply, what to report.
+type decision struct {
+	accepted, nodes, inference metav1.Condition
+	// final is true when only an edit can help.
+	final bool
+	// serving is what to apply; nil leaves the children as they are.
+	serving *render.Serving
+	// workers are the nodes that pods run on.
+	workers []string
+}
+
+// step is one question; it may end the pass with an answer.
+type step func(Planner, *thought) (done bool)
+
+// thought is what the steps so far have found out.
+type thought struct {
+	observed
+	decision
+	model model.Model
+	// fit are the nodes that can take a pod, as shapes.
+	fit []model.NodeShape
+}
+
+// decide is pure: the same observation gives the same decision.
+func (p Planner) decide(o observed) decision {
+	t := &thought{observed: o}
+	t.workers = workers(o.pods)
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, findModel, refuseSelector, findNodes, fitModel} {
+		if s(p, t) {
+			t.waits()
+			return t.decision
+		}
+	}
+	t.decision.inference = judge(t)
+	return t.decision
+}
+
+// refuseWhatComesLater is honest about fields that this version does not act on.
+func refuseWhatComesLater(_ Planner, t *thought) bool {
+	ws := t.ws
+	var fields []string
+	for field, set := range map[string]bool{
+		"resource.instanceType": ws.Resource.InstanceType != "",
+		"resource.partition":    ws.Resource.Partition != nil,
+		"tuning":                ws.Tuning != nil,
+		"inference.template":    ws.Inference != nil && ws.Inference.Template != nil,
+		"inference.config":      ws.Inference != nil && ws.Inference.Config != "",
+		"inference.adapters":    ws.Inference != nil && len(ws.Inference.Adapters) > 0,
+	} {
+		if set {
+			fields = append(fields, field)
+		}
+	}
+	if len(fields) == 0 {
+		return false
+	}
+	slices.Sort(fields)
+	t.accepted, t.final = v1beta1.NotYetSupported(fields), true
+	return true
+}
+
+// refuseStrangers does not take over what somebody else has made.
+func refuseStrangers(_ Planner, t *thought) bool {
+	if len(t.strangers) == 0 {
+		return false
+	}
+	t.accepted = v1beta1.Refused(v1beta1.ReasonNameTaken,
+		"%s in this namespace belongs to somebody else: remove it, or give the Workspace another name", t.strangers[0])
+	t.final = true
+	return true
+}
+
+func findModel(p Planner, t *thought) bool {
+	name := t.ws.Inference.Preset.Name
+	found, ok := p.Catalog.Lookup(name)
+	if !ok {
+		t.accepted, t.final = v1beta1.ModelNotFound(name, p.Catalog.Near(name)), true
+		return true
+	}
+	t.model = found
+	return false
+}
+
+func refuseSelector(_ Planner, t *thought) bool {
+	if t.selectorError == nil {
+		return false
+	}
+	t.accepted = v1beta1.Refused(v1beta1.ReasonInvalidSelector, "resource.labelSelector cannot be used: %v", t.selectorError)
+	t.final = true
+	return true
+}
+
+// findNodes keeps the nodes that can take a pod now. Missing ones are no
+// rejection: nodes may join later.
+func findNodes(_ Planner, t *thought) bool {
+	t.accepted = v1beta1.Accepted(t.model.ID)
+	if len(t.observed.nodes) == 0 {
+		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
+		return true
+	}
+	var not, old []string
+	for i := range t.observed.nodes {
+		n := &t.observed.nodes[i]
+		if why := unusable(n); why != "" {
+			not = append(not, n.Name+" "+why)
+			continue
+		}
+		if why := tooOld(n); why != "" {
+			old = append(old, n.Name+" "+why)
+		}
+		t.fit = append(t.fit, shape(n))
+	}
+	slices.Sort(not)
+	slices.Sort(old)
+	switch {
+	case len(t.fit) == 0:
+		t.decision.nodes = v1beta1.NodesNotReady(not)
+		return true
+	case len(old) > 0:
+		t.decision.nodes = v1beta1.ImageVolumesUnsupported(old)
+		return true
+	}
+	return false
+}
+
+// fitModel plans the model for the nodes and says what to apply.
+func fitModel(p Planner, t *thought) bool {
+	plan, nodes, err := estimate.Best(t.model, t.fit)
+	if err != nil {
+		// Wait where it has been accepted already: a larger node may join.
+		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sentence(err))
+		t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
+		return true
+	}
+	t.decision.nodes = v1beta1.NodesReady(nodes)
+	t.serving = &render.Serving{
+		Workspace: t.ws, Model: t.model, Plan: plan,
+		Command: command(t.model, plan),
+		Images: render.Images{
+			Runner: p.Images.Runner,
+			Engine: p.Images.Engines[plan.Engine],
+			Model:  fmt.Sprintf("%s/%s:%s", p.Images.Models, t.model.ID, plan.Form),
+		},
+	}
+	return false
+}
+
+// waits says why there is no server, or that an older one goes on.
+func (t *thought) waits() {
+	because := t.accepted
+	if t.decision.nodes.Type == "" {
+		t.decision.nodes = v1beta1.NodesUnjudged()
+	} else if t.accepted.Status == metav1.ConditionTrue {
+		because = t.decision.nodes
+	}
+	if t.server != nil && t.server.Status.ReadyReplicas > 0 && len(t.strangers) == 0 {
+		t.inference = v1beta1.ServingPreviousVersion(t.ws.Name)
+		return
+	}
+	t.inference = v1beta1.InferenceWaits(because)
+}
+
+// status is what the decision makes of the status that stands.
+func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.WorkspaceStatus {
+	status := *ws.Status.DeepCopy()
+	all := d.conditions(ws)
+	kept := status.Conditions[:0]
+	for _, c := range status.Conditions {
+		if slices.ContainsFunc(all, func(n metav1.Condition) bool { return n.Type == c.Type }) {
+			kept = append(kept, c)
+		}
+	}
+	status.Conditions = kept
+	for _, c := range all {
+		c.ObservedGeneration, c.LastTransitionTime = ws.Generation, now
+		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	status.State = d.state(ws.Status.State)
+	status.WorkerNodes = d.workers
+	if d.serving != nil {
+		nodes := int32(d.serving.Plan.Nodes) //nolint:gosec // a number of nodes
+		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving.Plan)
+	}
+	return status
+}
+
+// conditions are all conditions of the Workspace, summaries included.
+func (d decision) conditions(ws *v1beta1.Workspace) []metav1.Condition {
+	resources, ready := v1beta1.ResourceReady(), v1beta1.WorkspaceReady()
+	switch {
+	case d.accepted.Status != metav1.ConditionTrue:
+		resources = v1beta1.ResourceNotReady(d.accepted)
+	case d.nodes.Status != metav1.ConditionTrue:
+		resources = v1beta1.ResourceNotReady(d.nodes)
+	}
+	switch {
+	case d.accepted.Status != metav1.ConditionTrue:
+		ready = v1beta1.WorkspaceNotReady(d.accepted)
+	case d.inference.Status != metav1.ConditionTrue:
+		ready = v1beta1.WorkspaceNotReady(d.inference)
+	}
+	all := []metav1.Condition{d.accepted, d.nodes, resources, d.inference}
+	if ws.Tuning != nil {
+		all = append(all, v1beta1.JobNotStarted(d.accepted))
+	}
+	return append(all, ready, v1beta1.WorkspaceSucceeded(ready))
+}
+
+func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {
+	answered := before == v1beta1.StateReady || before == v1beta1.StateNotReady
+	switch {
+	case d.final && d.inference.Status != metav1.ConditionTrue:
+		return v1beta1.StateFailed
+	case d.inference.Status == metav1.ConditionTrue && d.accepted.Status == metav1.ConditionTrue:
+		return v1beta1.StateReady
+	case answered:
+		return v1beta1.StateNotReady
+	}
+	return v1beta1.StatePending
+}
+
+func planStatus(p model.Plan) *v1beta1.PlanStatus {
+	amount := func(b model.Bytes) *resource.Quantity { return resource.NewQuantity(int64(b), resource.BinarySI) }
+	overhead := p.Memory.Overhead + p.Memory.PromptCache
+	return &v1beta1.PlanStatus{
+		Model: p.Model, Engine: p.Engine,
+		Nodes:       int32(p.Nodes), //nolint:gosec // a number of nodes
+		GPUs:        new(int32),
+		CPU:         resource.NewMilliQuantity(int64(p.CPU), resource.DecimalSI),
+		Context:     int32(p.Context), //nolint:gosec // tokens
+		Concurrency: int32(p.Slots),   //nolint:gosec // a few
+		Memory: &v1beta1.MemoryStatus{
+			Weights: amount(p.Memory.Weights), KVCache: amount(p.Memory.KVCache),
+			Overhead: amount(overhead), Total: amount(p.Memory.Total()),
+		},
+	}
+}

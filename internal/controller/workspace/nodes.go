@@ -1,0 +1,90 @@
+package workspace
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
+
+	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/engine/llamacpp"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/runner/contract"
+)
+
+// The first versions that mount an image as a volume without a feature gate.
+const (
+	leastKubelet    = "1.35"
+	leastContainerd = "2.1"
+)
+
+// command is how the engine of a plan is started. The plan names the only engine of this version.
+func command(m model.Model, plan model.Plan) engine.Command {
+	return llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
+}
+
+func shape(n *corev1.Node) model.NodeShape {
+	return model.NodeShape{
+		Name:   n.Name,
+		CPU:    model.MilliCPU(n.Status.Allocatable.Cpu().MilliValue()),
+		Memory: model.Bytes(n.Status.Allocatable.Memory().Value()),
+	}
+}
+
+// unusable says why a node can take no pod now, or nothing.
+func unusable(n *corev1.Node) string {
+	switch {
+	case !n.DeletionTimestamp.IsZero():
+		return "(is being deleted)"
+	case !nodeReady(n):
+		return "(not ready)"
+	case n.Spec.Unschedulable:
+		return "(cordoned)"
+	}
+	return ""
+}
+
+func nodeReady(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// tooOld says why a node cannot mount a model image, or nothing.
+func tooOld(n *corev1.Node) string {
+	info := n.Status.NodeInfo
+	if !atLeast(info.KubeletVersion, leastKubelet) {
+		return fmt.Sprintf("(kubelet %s)", info.KubeletVersion)
+	}
+	if runtime, ok := strings.CutPrefix(info.ContainerRuntimeVersion, "containerd://"); ok && !atLeast(runtime, leastContainerd) {
+		return fmt.Sprintf("(containerd %s)", runtime)
+	}
+	return ""
+}
+
+// atLeast is false for what is no version at all.
+func atLeast(have, least string) bool {
+	v, err := version.ParseGeneric(have)
+	return err == nil && v.AtLeast(version.MustParseGeneric(least))
+}
+
+// workers are the nodes that pods run on, sorted.
+func workers(pods []corev1.Pod) []string {
+	var names []string
+	for i := range pods {
+		if name := pods[i].Spec.NodeName; name != "" && pods[i].DeletionTimestamp.IsZero() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// sentence makes an error the beginning of a message to a user.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}

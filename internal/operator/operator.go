@@ -1,0 +1,131 @@
+// Package operator assembles the operator: the scheme, the cache, the manager and
+// the one list of controllers. It knows everything and does nothing else.
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"kaito.sh/kaito/api/v1beta1"
+	shipped "kaito.sh/kaito/catalog"
+	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/config"
+	"kaito.sh/kaito/internal/controller/workspace"
+	"kaito.sh/kaito/internal/kube"
+)
+
+// leaseName is the lease that replicas compete for.
+const leaseName = "kaito-operator"
+
+// Run runs the operator against a cluster until ctx ends or a part of it fails.
+func Run(ctx context.Context, cluster *rest.Config, cfg config.Operator, log logr.Logger) error {
+	mgr, err := New(cluster, cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the operator: %w", err)
+	}
+	return nil
+}
+
+// New makes a manager with every controller.
+func New(cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manager, error) {
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	models, err := catalog.Load(shipped.Files)
+	if err != nil {
+		return nil, fmt.Errorf("load the catalog: %w", err)
+	}
+	ours, err := selectOurs()
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
+		Scheme: scheme,
+		Logger: log,
+		Cache:  cache.Options{ByObject: ours},
+		Client: client.Options{FieldOwner: v1beta1.FieldOwner},
+
+		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddress},
+		HealthProbeBindAddress: cfg.HealthAddress,
+
+		LeaderElection:                cfg.LeaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       cfg.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	err = errors.Join(
+		mgr.AddHealthzCheck("alive", healthz.Ping),
+		mgr.AddReadyzCheck("alive", healthz.Ping),
+		controllers(mgr, models, cfg),
+	)
+	return mgr, err
+}
+
+// controllers is the one list of controllers.
+func controllers(mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator) error {
+	return workspace.New(workspace.Inputs{
+		Planner: workspace.Planner{
+			Catalog: models,
+			Images: workspace.Images{
+				Runner:  cfg.RunnerImage,
+				Engines: map[string]string{"llamacpp": cfg.LlamacppImage},
+				Models:  cfg.Models,
+			},
+		},
+		Cached:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		Writer:   kube.NewWriter(mgr.GetClient()),
+		Recorder: mgr.GetEventRecorder(v1beta1.FieldOwner),
+		Clock:    clock.RealClock{},
+	}).SetupWith(mgr)
+}
+
+// Scheme knows the kinds that the operator reads and writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("make the scheme: %w", err)
+	}
+	return scheme, nil
+}
+
+// selectOurs keeps the cache to objects that carry our label, so that the operator's
+// memory does not grow with everything else in the cluster.
+func selectOurs() (map[client.Object]cache.ByObject, error) {
+	labelled, err := labels.NewRequirement(v1beta1.LabelWorkspace, selection.Exists, nil)
+	if err != nil {
+		return nil, fmt.Errorf("select our objects: %w", err)
+	}
+	ours := cache.ByObject{Label: labels.NewSelector().Add(*labelled)}
+	return map[client.Object]cache.ByObject{
+		&corev1.Pod{}:                   ours,
+		&corev1.Service{}:               ours,
+		&corev1.ConfigMap{}:             ours,
+		&appsv1.StatefulSet{}:           ours,
+		&policyv1.PodDisruptionBudget{}: ours,
+	}, nil
+}
