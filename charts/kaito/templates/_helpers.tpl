@@ -16,11 +16,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* A full reference of one image: the digest wins over the tag. */}}
+{{/* The full reference of one image, from (list . NAME): the digest wins over the tag. */}}
 {{- define "kaito.image" -}}
-{{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{- $name := index . 1 -}}
+{{- $image := index (index . 0).Values.images $name -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else if $image.tag -}}
+{{ $image.repository }}:{{ $image.tag }}
 {{- else -}}
-{{ .repository }}:{{ .tag }}
+{{ fail (printf "images.%s has neither a tag nor a digest: set one of them" $name) }}
 {{- end -}}
 {{- end -}}

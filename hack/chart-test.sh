@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Checks the chart without a cluster: it lints, renders in each of its forms, asks for
+# no right that it should not have, and refuses values that it does not know.
+# Takes helm from PATH, else from the local cluster's programs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v helm >/dev/null || PATH="$(bin/kaito local programs --quiet):$PATH"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+wrong() {
+  echo "chart: $*" >&2
+  failures=$((failures + 1))
+}
+
+# render NAME [HELM FLAGS]: writes the rendered chart to $work/NAME.
+render() {
+  local name=$1
+  shift
+  helm template kaito charts/kaito --namespace kaito-system "$@" >"$work/$name" || wrong "\"$name\" does not render"
+}
+
+# has NAME TEXT / lacks NAME TEXT: looks for fixed text in what was rendered.
+has() { grep -qF -- "$2" "$work/$1" || wrong "rendered with $1, there is no $2"; }
+lacks() { ! grep -nF -- "$2" "$work/$1" >&2 || wrong "rendered with $1, there is $2"; }
+
+# refuses WORD HELM FLAGS: the chart must not render, and the message must name WORD.
+refuses() {
+  local word=$1
+  shift
+  if helm template kaito charts/kaito "$@" >"$work/refused" 2>&1; then
+    wrong "accepts $*"
+  elif ! grep -qF -- "$word" "$work/refused"; then
+    wrong "refuses $* without naming \"$word\": $(cat "$work/refused")"
+  fi
+}
+
+# roles NAME: the Roles and ClusterRoles, without comments.
+roles() {
+  awk 'BEGIN { RS = "\n---\n" } /(^|\n)kind: (Cluster)?Role\n/' "$work/$1" | sed 's/#.*//'
+}
+
+# builder_values: the file that `kaito local images --out` writes, with made-up digests.
+builder_values() {
+  local name
+  echo "images:"
+  for name in gate llamacpp operator runner toolbox tuner; do
+    printf '  %s:\n    repository: registry.local:5000/kaito/%s\n    tag: dev\n    digest: sha256:%s\n' \
+      "$name" "$name" "$(sha256sum <<<"$name" | cut -d' ' -f1)"
+  done
+}
+
+helm lint charts/kaito --strict --quiet || wrong "helm lint is not content"
+diff -r config/crd/bases charts/kaito/files/crds || wrong "its CRDs are not those of config/crd/bases: run make generate"
+
+render defaults
+for image in operator runner llamacpp; do has defaults "registry.local:5000/kaito/$image:dev"; done
+has defaults "helm.sh/resource-policy: keep"
+has defaults "name: v1alpha1"
+has defaults "name: v1beta1"
+has defaults "runAsNonRoot: true"
+has defaults "readOnlyRootFilesystem: true"
+
+builder_values >"$work/images.yaml"
+render digests --values "$work/images.yaml"
+for image in operator runner llamacpp; do
+  has digests "kaito/$image@sha256:$(sha256sum <<<"$image" | cut -d' ' -f1)"
+  lacks digests "kaito/$image:"
+done
+[ ! -f bin/images.yaml ] || render "bin-images" --values bin/images.yaml
+
+render without-crds --set crds.install=false
+lacks without-crds "CustomResourceDefinition"
+render crds-not-kept --set crds.keep=false
+has crds-not-kept "CustomResourceDefinition"
+lacks crds-not-kept "helm.sh/resource-policy"
+
+render all-values --set replicas=2 --set logLevel=debug --set 'imagePullSecrets[0].name=pull' --set nodeSelector.pool=system \
+  --set 'tolerations[0].operator=Exists' --set podAnnotations.team=ml --set registries.models=example.com/models \
+  --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1
+for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:"; do
+  has all-values "$text"
+done
+
+[ "$(roles defaults | grep -cE '^kind: (Cluster)?Role$')" -eq 2 ] || wrong "the roles were not found: this check looks at nothing"
+! roles defaults | grep -niE 'secrets?\b' >&2 || wrong "a role names secrets: the operator never reads one"
+! roles defaults | grep -nF '*' >&2 || wrong "a role has a wildcard"
+! roles defaults | grep -niE '\b(escalate|bind|impersonate|exec|attach|serviceaccounts|clusterroles?|rolebindings)\b' | grep -v '^[0-9]*:kind:' >&2 ||
+  wrong "a role can be used to gain other rights"
+
+refuses "repicas" --set repicas=2
+refuses "runer" --set images.runer.tag=x
+refuses "digset" --set images.runner.digset=sha256:0
+refuses "digest" --set images.runner.digest=sha256:beef
+refuses "repository" --set images.runner.repository=registry.example.com/kaito/runner:v1
+refuses "logLevel" --set logLevel=loud
+refuses "models" --set registries.models=https://registry.example.com/models/
+refuses "replicas" --set replicas=two
+refuses "images.runner has neither a tag nor a digest" --set images.runner.tag=
+
+if [ "$failures" -gt 0 ]; then
+  echo "chart: $failures checks failed" >&2
+  exit 1
+fi
+echo "the chart lints, renders in $(find "$work" -type f ! -name refused ! -name images.yaml | wc -l) forms, asks for no Secret and refuses what it does not know"
