@@ -63,9 +63,9 @@ type engine struct {
 	dir  string
 	host Host
 	run  func(context.Context, command) (time.Duration, error)
-	// cpu adds up what the programs used; built says that one of them built.
+	// cpu adds up what the programs used; large says that a Debian image was built.
 	cpu   time.Duration
-	built bool
+	large bool
 }
 
 func (e *engine) do(ctx context.Context, c command) error {
@@ -145,7 +145,7 @@ func (e *engine) build(ctx context.Context, log io.Writer, step Step, source str
 	if err != nil {
 		return "", nil, err
 	}
-	e.built = true
+	e.large = e.large || step.Image.Lock != ""
 	name = "localhost/kaito/" + step.Image.Name + ":build"
 	args := []string{"bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull-never", "--force-rm"}
 	if step.Fresh {
@@ -190,10 +190,11 @@ func (e *engine) sweepTrees() error {
 }
 
 // close leaves no mount behind. Images that no tag and no other image refers to are of
-// recipes that have changed; they go when something was built.
+// recipes that have changed. They go only after a large image was built: the first stages
+// of our programs go along, and those are built often and should find them.
 func (e *engine) close(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
-	if e.built {
+	if e.large {
 		_ = e.buildah(ctx, io.Discard, "rmi", "--prune") // one that is in use stays; the next run tries again
 	}
 	_ = syscall.Unmount(filepath.Join(e.dir, "storage", "overlay"), 0) // buildah binds it to itself; without root or buildah it is no mount
