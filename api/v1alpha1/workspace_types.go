@@ -33,7 +33,7 @@ type Workspace struct {
 
 	// resource says on which nodes the model runs.
 	// +required
-	Resource v1beta1.ResourceSpec `json:"resource,omitzero"`
+	Resource v1beta1.ResourceSpec `json:"resource,omitempty"`
 	// inference says which model is served. Exactly one of inference and tuning is set.
 	// +optional
 	Inference *v1beta1.InferenceSpec `json:"inference,omitempty"`
@@ -43,7 +43,7 @@ type Workspace struct {
 	Tuning *v1beta1.TuningSpec `json:"tuning,omitempty"`
 	// status is what the operator has observed and done.
 	// +optional
-	Status v1beta1.WorkspaceStatus `json:"status,omitzero"`
+	Status v1beta1.WorkspaceStatus `json:"status,omitempty"`
 }
 
 // WorkspaceList is a list of Workspaces.

@@ -38,7 +38,7 @@ type AdapterSpec struct {
 	// +kubebuilder:validation:XValidation:rule="(has(self.image) && self.image.size() > 0) != has(self.volumeSource)",message="an adapter comes from exactly one of image and volumeSource"
 	// +kubebuilder:validation:XValidation:rule="!has(self.urls) || self.urls.size() == 0",message="an adapter comes from an image or a volume, not from urls"
 	// +required
-	Source DataSource `json:"source,omitzero"`
+	Source *DataSource `json:"source,omitempty"`
 	// strength weighs the adapter: a number from 0 to 1, by default 1.
 	// +kubebuilder:validation:Pattern=`^(0(\.[0-9]+)?|\.[0-9]+|1(\.0+)?)$`
 	// +kubebuilder:validation:MaxLength=32

@@ -35,7 +35,7 @@ type Workspace struct {
 
 	// resource says on which nodes the model runs.
 	// +required
-	Resource ResourceSpec `json:"resource,omitzero"`
+	Resource ResourceSpec `json:"resource,omitempty"`
 	// inference says which model is served. Exactly one of inference and tuning is set.
 	// +optional
 	Inference *InferenceSpec `json:"inference,omitempty"`
@@ -45,7 +45,7 @@ type Workspace struct {
 	Tuning *TuningSpec `json:"tuning,omitempty"`
 	// status is what the operator has observed and done.
 	// +optional
-	Status WorkspaceStatus `json:"status,omitzero"`
+	Status WorkspaceStatus `json:"status,omitempty"`
 }
 
 // WorkspaceList is a list of Workspaces.
@@ -62,6 +62,7 @@ type WorkspaceList struct {
 // ResourceSpec says on which nodes a model runs.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.instanceType) || oldSelf.instanceType.size() == 0 || (has(self.instanceType) && self.instanceType == oldSelf.instanceType)",message="instanceType cannot change once it is set: create another Workspace"
+// +kubebuilder:validation:XValidation:rule="has(self.partition) == has(oldSelf.partition)",message="partition cannot be added or removed: create another Workspace"
 type ResourceSpec struct {
 	// count is accepted for older manifests: a lower bound on the number of nodes.
 	// How many nodes a model needs is computed.
@@ -117,5 +118,5 @@ type PartitionSpec struct {
 	// count is the number of GPUs.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
-	Count *int32 `json:"count,omitempty"`
+	Count int32 `json:"count,omitempty"`
 }

@@ -62,7 +62,9 @@ func (s *Server) Main(m *testing.M) {
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupted
-		s.stop()
+		if err := s.stop(); err != nil {
+			fmt.Fprintf(os.Stderr, "stop the API server of the tests: %v\n", err)
+		}
 		os.Exit(130)
 	}()
 	code := m.Run()
