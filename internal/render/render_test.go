@@ -1,0 +1,173 @@
+package render_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"kaito.sh/kaito/api/v1beta1"
+	shipped "kaito.sh/kaito/catalog"
+	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/engine/llamacpp"
+	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/runner/contract"
+)
+
+var update = flag.Bool("update", false, "rewrite the goldens in testdata")
+
+// input is what stands beside each golden: the Workspace, and the node that it is planned for.
+type input struct {
+	Workspace v1beta1.Workspace `json:"workspace"`
+	Node      struct {
+		CPU    int64 `json:"cpuMilli"`
+		Memory int64 `json:"memoryMiB"`
+	} `json:"node"`
+}
+
+func TestGoldens(t *testing.T) {
+	t.Parallel()
+	cases, err := filepath.Glob(filepath.Join("testdata", "*", "input.yaml"))
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no goldens in testdata: %v", err)
+	}
+	for _, file := range cases {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			t.Parallel()
+			s := serving(t, file)
+			got := document(t, s)
+			if again := document(t, s); !bytes.Equal(got, again) {
+				t.Error("rendering twice gives different bytes")
+			}
+			golden := filepath.Join(filepath.Dir(file), "want.yaml")
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatalf("%v; write it with -update", err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("objects differ from %s; rewrite it with -update (-want +got):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+func TestSelectorsBecomeNodeAffinity(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		selector metav1.LabelSelector
+		want     string
+	}{
+		"labels, sorted": {
+			metav1.LabelSelector{MatchLabels: map[string]string{"b": "2", "a": "1"}},
+			"[{key: a, operator: In, values: ['1']}, {key: b, operator: In, values: ['2']}]",
+		},
+		"expressions": {
+			metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: "gpu", Operator: metav1.LabelSelectorOpExists},
+				{Key: "zone", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"a", "b"}},
+			}},
+			"[{key: gpu, operator: Exists}, {key: zone, operator: NotIn, values: [a, b]}]",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serving(t, filepath.Join("testdata", "smollm2", "input.yaml"))
+			s.Workspace.Resource.LabelSelector = &tc.selector
+			required := render.StatefulSet(s).Spec.Template.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+			got := marshal(t, required.NodeSelectorTerms[0].MatchExpressions)
+			if diff := cmp.Diff(normal(t, tc.want), got); diff != "" {
+				t.Errorf("affinity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAChangeOfTheContractRollsThePods(t *testing.T) {
+	t.Parallel()
+	s := serving(t, filepath.Join("testdata", "smollm2", "input.yaml"))
+	before := render.StatefulSet(s)
+	s.Plan.Context /= 2
+	after := render.StatefulSet(s)
+	key := v1beta1.AnnotationConfigHash
+	if before.Spec.Template.Annotations[key] == after.Spec.Template.Annotations[key] {
+		t.Error("the pods would not notice the new contract")
+	}
+	if before.Annotations[key] == after.Annotations[key] {
+		t.Error("an observer would take the status of the old template for that of the new one")
+	}
+}
+
+// serving does what the controller does, from a file.
+func serving(t *testing.T, file string) render.Serving {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in input
+	if err := yaml.UnmarshalStrict(data, &in); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	models, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok := models.Lookup(in.Workspace.Inference.Preset.Name)
+	if !ok {
+		t.Fatalf("%s names a model that is not in the catalog", file)
+	}
+	plan, err := estimate.OnCPU(m, model.NodeShape{Name: "node", CPU: model.MilliCPU(in.Node.CPU), Memory: model.Bytes(in.Node.Memory) * model.MiB})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return render.Serving{
+		Workspace: &in.Workspace, Model: m, Plan: plan,
+		Command: llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort}),
+		Images: render.Images{
+			Runner: "registry.local:5000/kaito/runner:dev",
+			Engine: "registry.local:5000/kaito/llamacpp:dev",
+			Model:  "registry.local:5000/kaito/models/" + m.ID + ":" + string(plan.Form),
+		},
+	}
+}
+
+func document(t *testing.T, s render.Serving) []byte {
+	t.Helper()
+	var parts []string
+	for _, o := range []any{render.RunnerConfig(s), render.Service(s), render.DisruptionBudget(s), render.StatefulSet(s)} {
+		parts = append(parts, marshal(t, o))
+	}
+	return []byte(strings.Join(parts, "---\n"))
+}
+
+func marshal(t *testing.T, o any) string {
+	t.Helper()
+	data, err := yaml.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func normal(t *testing.T, text string) string {
+	t.Helper()
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatal(err)
+	}
+	return marshal(t, value)
+}
