@@ -98,8 +98,11 @@ const (
 	ReasonWorkspacePending = "workspacePending"
 )
 
-// Accepted says that the Workspace can be run as it is written.
-func Accepted(model string) metav1.Condition {
+// Accepted says that the Workspace can be run, and which of its fields this version does not use.
+func Accepted(model string, unused ...string) metav1.Condition {
+	if len(unused) > 0 {
+		return yes(ConditionAccepted, ReasonAccepted, "Model %q can be served; this version does not use %s", model, strings.Join(unused, ", "))
+	}
 	return yes(ConditionAccepted, ReasonAccepted, "Model %q can be served", model)
 }
 

@@ -63,7 +63,7 @@ func New(cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manag
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme: scheme,
 		Logger: log,
-		Cache:  cache.Options{ByObject: ours},
+		Cache:  cache.Options{ByObject: ours, DefaultTransform: cache.TransformStripManagedFields()},
 		Client: client.Options{FieldOwner: v1beta1.FieldOwner},
 
 		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddress},

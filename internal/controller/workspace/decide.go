@@ -73,30 +73,6 @@ func (p Planner) decide(o observed) decision {
 	return t.decision
 }
 
-// refuseWhatComesLater is honest about fields that this version does not act on.
-func refuseWhatComesLater(_ Planner, t *thought) bool {
-	ws := t.ws
-	var fields []string
-	for field, set := range map[string]bool{
-		"resource.instanceType": ws.Resource.InstanceType != "",
-		"resource.partition":    ws.Resource.Partition != nil,
-		"tuning":                ws.Tuning != nil,
-		"inference.template":    ws.Inference != nil && ws.Inference.Template != nil,
-		"inference.config":      ws.Inference != nil && ws.Inference.Config != "",
-		"inference.adapters":    ws.Inference != nil && len(ws.Inference.Adapters) > 0,
-	} {
-		if set {
-			fields = append(fields, field)
-		}
-	}
-	if len(fields) == 0 {
-		return false
-	}
-	slices.Sort(fields)
-	t.accepted, t.final = v1beta1.NotYetSupported(fields), true
-	return true
-}
-
 // refuseStrangers does not take over what somebody else has made.
 func refuseStrangers(_ Planner, t *thought) bool {
 	if len(t.strangers) == 0 {
@@ -131,7 +107,7 @@ func refuseSelector(_ Planner, t *thought) bool {
 // findNodes keeps the nodes that can take a pod now. Missing ones are no
 // rejection: nodes may join later.
 func findNodes(_ Planner, t *thought) bool {
-	t.accepted = v1beta1.Accepted(t.model.ID)
+	t.accepted = v1beta1.Accepted(t.model.ID, unused(t.ws)...)
 	if len(t.observed.nodes) == 0 {
 		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
 		return true
@@ -258,7 +234,9 @@ func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {
 }
 
 func planStatus(p model.Plan) *v1beta1.PlanStatus {
-	amount := func(b model.Bytes) *resource.Quantity { return resource.NewQuantity(int64(b), resource.BinarySI) }
+	amount := func(b model.Bytes) *resource.Quantity {
+		return resource.NewQuantity(int64(b.CeilTo(model.MiB)), resource.BinarySI)
+	}
 	overhead := p.Memory.Overhead + p.Memory.PromptCache
 	return &v1beta1.PlanStatus{
 		Model: p.Model, Engine: p.Engine,

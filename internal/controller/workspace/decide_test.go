@@ -198,14 +198,18 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 
 func TestMessagesSayWhatHelps(t *testing.T) {
 	t.Parallel()
+	const pull = `An image of container "engine" of pod "chat-0" cannot be pulled (registry.local:5000/kaito/llamacpp:dev): ` +
+		`check that the registry answers from the node and holds the image; failed to pull: not found`
 	for name, tc := range map[string]struct {
 		o    observed
 		want string
 	}{
-		"the near name of a preset":  {observed{ws: workspace(func(ws *v1beta1.Workspace) { ws.Inference.Preset.Name = "smollm2-135m-instrukt" })}, `No model is called "smollm2-135m-instrukt": did you mean smollm2-135m-instruct?`},
-		"how to label a node":        {observed{ws: workspace()}, "No node matches the label selector \"apps=chat\": label one with `kubectl label node NODE KEY=VALUE`, it is picked up at once"},
-		"what the runner left":       {running(t, 0, crashed("Error", `{"reason":"EngineExited","message":"the engine ended with 1","phase":"loading"}`)), "Container \"engine\" of pod \"chat-0\" ends again and again: the engine ended with 1; see `kubectl logs --previous chat-0 -c engine`"},
-		"which selector is not good": {observed{ws: workspace(), selectorError: errors.New("it is odd")}, "resource.labelSelector cannot be used: it is odd"},
+		"the near name of a preset":            {observed{ws: workspace(func(ws *v1beta1.Workspace) { ws.Inference.Preset.Name = "smollm2-135m-instrukt" })}, `No model is called "smollm2-135m-instrukt": did you mean smollm2-135m-instruct?`},
+		"how to label a node":                  {observed{ws: workspace()}, "No node matches the label selector \"apps=chat\": label one with `kubectl label node NODE KEY=VALUE`, it is picked up at once"},
+		"what the runner left":                 {running(t, 0, crashed("Error", `{"reason":"EngineExited","message":"the engine ended with 1","phase":"loading"}`)), "Container \"engine\" of pod \"chat-0\" ends again and again: the engine ended with 1; see `kubectl logs --previous chat-0 -c engine`"},
+		"the cause of a pull at its first try": {running(t, 0, waitingPod("ErrImagePull", "failed to pull: not found")), pull},
+		"the same while the next try waits":    {running(t, 0, waitingPod("ImagePullBackOff", `Back-off pulling image "x": ErrImagePull: failed to pull: not found`)), pull},
+		"which selector is not good":           {observed{ws: workspace(), selectorError: errors.New("it is odd")}, "resource.labelSelector cannot be used: it is odd"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -213,6 +217,43 @@ func TestMessagesSayWhatHelps(t *testing.T) {
 				t.Errorf("message (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAFieldWithoutEffectIsNamed(t *testing.T) {
+	t.Parallel()
+	ws := workspace(func(ws *v1beta1.Workspace) {
+		ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{Image: "registry.example/phi:1"}
+		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "True"}
+	})
+	got := planner(t).decide(observed{ws: ws, nodes: []corev1.Node{*testkit.Node("n1")}}).accepted
+	want := v1beta1.Accepted("smollm2-135m-instruct", "inference.preset.presetOptions.image", "annotation kaito.sh/enablelb")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Accepted (-want +got):\n%s", diff)
+	}
+}
+
+// Between two tries of an engine that ends the news stays the same: no write, no event.
+func TestACrashIsTheNewsUntilThePodAnswers(t *testing.T) {
+	t.Parallel()
+	left := `{"reason":"EngineExited","message":"the engine ended with 1"}`
+	waits := running(t, 0, crashed("Error", left))
+	tried := waits.pods[0].DeepCopy()
+	tried.Status.Phase = corev1.PodRunning
+	tried.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	tried.Status.ContainerStatuses[0].RestartCount = 2
+	first, second := planner(t).decide(waits).inference, planner(t).decide(running(t, 0, *tried)).inference
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("the condition differs between wait (-) and try (+):\n%s", diff)
+	}
+	quiet := crashed("Completed", "")
+	quiet.Status.ContainerStatuses[0].LastTerminationState.Terminated.ExitCode = 0
+	if c := planner(t).decide(running(t, 0, quiet)).inference; c.Reason != v1beta1.ReasonContainerCrashLoop {
+		t.Errorf("an engine that ends without an error has the reason %s, want %s", c.Reason, v1beta1.ReasonContainerCrashLoop)
+	}
+	tried.Status.ContainerStatuses[0].RestartCount = 1
+	if c := planner(t).decide(running(t, 0, *tried)).inference; c.Reason != v1beta1.ReasonInferencePending {
+		t.Errorf("a first restart has the reason %s, want %s", c.Reason, v1beta1.ReasonInferencePending)
 	}
 }
 

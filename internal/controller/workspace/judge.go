@@ -23,7 +23,7 @@ func judge(t *thought) metav1.Condition {
 		return cause
 	}
 	if len(t.pods) == 0 {
-		return v1beta1.InferenceNotReady(v1beta1.ReasonInferencePending, "The server's pod is being created")
+		return v1beta1.InferenceNotReady(v1beta1.ReasonInferencePending, "The server's pod is being created; if it does not come, `kubectl describe statefulset %s` says why", t.ws.Name)
 	}
 	return v1beta1.InferenceNotReady(v1beta1.ReasonInferencePending, "The server is being started: %s", progress(t.pods))
 }
@@ -88,13 +88,16 @@ func containers(p *corev1.Pod) (metav1.Condition, bool) {
 	return metav1.Condition{}, false
 }
 
-// ended looks at a container that has ended and does not run again yet.
+// ended looks at a container that has ended and does not run again yet, or that
+// has ended more than once and is being tried again: the news stays the same
+// between one try and the next.
 func ended(p *corev1.Pod, s corev1.ContainerStatus) (metav1.Condition, bool) {
 	last := s.State.Terminated
-	if last == nil && s.State.Waiting != nil {
+	looping := s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
+	if last == nil && !s.Ready && (s.State.Waiting != nil || s.RestartCount > 1) {
 		last = s.LastTerminationState.Terminated
 	}
-	if last == nil || last.ExitCode == 0 {
+	if last == nil || (last.ExitCode == 0 && !looping) {
 		return metav1.Condition{}, false
 	}
 	why := told(last)
@@ -132,12 +135,16 @@ func waiting(p *corev1.Pod, s corev1.ContainerStatus) (metav1.Condition, bool) {
 	}
 }
 
-// pullMessage drops the kubelet's back-off prefix, which differs from try to try.
+// pullMessage is the cause without what differs between one try and the wait for
+// the next: the kubelet says the one and then `Back-off pulling image "x": ErrImagePull: ` before it.
 func pullMessage(message string) string {
+	if _, cause, found := strings.Cut(message, "ErrImagePull: "); found {
+		message = cause
+	}
 	if message == "" {
 		return "the kubelet gives no reason"
 	}
-	return strings.TrimPrefix(message, "Back-off pulling image ")
+	return message
 }
 
 // progress says which step of a start the pods are at.
