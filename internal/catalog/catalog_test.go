@@ -22,6 +22,7 @@ context: 512
 layers: 2
 kvHeads: 1
 headDim: 8
+chat: {template: chatml, temperature: 0, topP: 0.9}
 forms:
   gguf: {file: tiny.gguf, sizeBytes: 600}
 `
@@ -44,6 +45,18 @@ func TestShippedCatalogLoads(t *testing.T) {
 	}
 }
 
+func TestAZeroTemperatureIsKept(t *testing.T) {
+	t.Parallel()
+	m, err := catalog.Parse([]byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	likeliest, most := 0.0, 0.9
+	if diff := cmp.Diff(model.Chat{Template: "chatml", Temperature: &likeliest, TopP: &most}, m.Chat); diff != "" {
+		t.Errorf("chat (-want +got):\n%s", diff)
+	}
+}
+
 func TestParseSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ old, with, want string }{
@@ -58,6 +71,11 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"a model without any form":         {"  gguf: {file: tiny.gguf, sizeBytes: 600}", "  {}", "forms is empty"},
 		"an alias with a space":            {"[tiny-alias]", "['tiny alias']", "is not a name"},
 		"a number that would overflow":     {"parameters: 1000", "parameters: 9223372036854775807", "is not between 1"},
+		"a template that is an option":     {"chatml", "--help", "is not the name of a template"},
+		"a temperature that boils":         {"temperature: 0", "temperature: 2.1", "chat.temperature 2.1 is not between 0 and 2"},
+		"a temperature below zero":         {"temperature: 0", "temperature: -0.1", "chat.temperature -0.1 is not between"},
+		"a share of no tokens":             {"topP: 0.9", "topP: 0", "chat.topP 0 is not above 0"},
+		"a share of more than all tokens":  {"topP: 0.9", "topP: 1.1", "chat.topP 1.1 is not above 0 and at most 1"},
 		"text where a number should stand": {"layers: 2", "layers: two", "read the model"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,11 +25,19 @@ type entry struct {
 	KVHeads    int             `json:"kvHeads"`
 	HeadDim    int             `json:"headDim"`
 	Forms      map[string]form `json:"forms"`
+	Chat       chat            `json:"chat"`
 }
 
 type form struct {
 	File      string `json:"file,omitempty"`
 	SizeBytes int64  `json:"sizeBytes"`
+}
+
+// chat is how the model is talked to where its own files say it badly.
+type chat struct {
+	Template    string   `json:"template,omitempty"`
+	Temperature *float64 `json:"temperature,omitempty"`
+	TopP        *float64 `json:"topP,omitempty"`
 }
 
 // Bounds that no real model reaches: products of facts stay far below what an int64 holds.
@@ -38,6 +46,8 @@ const (
 	mostContext    = 1 << 24
 	mostSmall      = 1 << 11
 	mostName       = 128
+	// Above 2 every model answers noise.
+	mostTemperature = 2
 )
 
 var (
@@ -55,7 +65,7 @@ func Parse(data []byte) (model.Model, error) {
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
 		return model.Model{}, fmt.Errorf("read the model: %w", err)
 	}
-	if err := errors.Join(e.names(), e.shape(), e.weights()); err != nil {
+	if err := errors.Join(e.names(), e.shape(), e.weights(), e.Chat.check()); err != nil {
 		return model.Model{}, err
 	}
 	m := model.Model{
@@ -63,6 +73,7 @@ func Parse(data []byte) (model.Model, error) {
 		Parameters: e.Parameters, Context: e.Context,
 		Layers: e.Layers, KVHeads: e.KVHeads, HeadDim: e.HeadDim,
 		Forms: map[model.Form]model.Weights{},
+		Chat:  model.Chat(e.Chat),
 	}
 	for name, f := range e.Forms {
 		m.Forms[model.Form(name)] = model.Weights{Size: model.Bytes(f.SizeBytes), File: f.File}
@@ -124,6 +135,21 @@ func (e entry) weights() error {
 		if name == string(model.FormGGUF) && (f.File == "" || path.Base(f.File) != f.File) {
 			errs = append(errs, fmt.Errorf("file %q of form gguf is not a file name", f.File))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c chat) check() error {
+	var errs []error
+	// It becomes an argument of an engine.
+	if c.Template != "" && (!validID.MatchString(c.Template) || len(c.Template) > mostName) {
+		errs = append(errs, fmt.Errorf("chat.template %q is not the name of a template", c.Template))
+	}
+	if c.Temperature != nil && (*c.Temperature < 0 || *c.Temperature > mostTemperature) {
+		errs = append(errs, fmt.Errorf("chat.temperature %v is not between 0 and %d", *c.Temperature, mostTemperature))
+	}
+	if c.TopP != nil && (*c.TopP <= 0 || *c.TopP > 1) {
+		errs = append(errs, fmt.Errorf("chat.topP %v is not above 0 and at most 1", *c.TopP))
 	}
 	return errors.Join(errs...)
 }

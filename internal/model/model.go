@@ -29,6 +29,18 @@ type Model struct {
 	Layers, KVHeads, HeadDim int
 	// Forms are the shapes in which the weights are published.
 	Forms map[Form]Weights
+	// Chat is how the model is talked to where its own files say it badly.
+	Chat Chat
+}
+
+// Chat is how conversations become prompts and prompts become answers, unless a
+// request says otherwise. Empty fields leave it to the files of the model.
+type Chat struct {
+	// Template is the name of a well-known chat template, such as chatml.
+	Template string
+	// Temperature and TopP are the sampling that the model was published with;
+	// nil is not known, and a temperature of 0 always takes the likeliest token.
+	Temperature, TopP *float64
 }
 
 // Weights is one form of a model's weights.

@@ -64,7 +64,7 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithAutomountServiceAccountToken(false).
 			// A Service called vllm would set VLLM_PORT, which vLLM takes for its own.
 			WithEnableServiceLinks(false).
-			WithTerminationGracePeriodSeconds(drainSeconds + 15))
+			WithTerminationGracePeriodSeconds(int64(Contract(s).Limits.TerminationGraceSeconds())))
 }
 
 // installRunner copies the static runner into the pod, so that any engine's image works as it is.
@@ -106,7 +106,7 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 func startupTries(weights model.Bytes) int32 {
 	const base, perGiB, period = 5 * time.Minute, 18 * time.Second, 2 * time.Second
 	gib := time.Duration(weights.CeilTo(model.GiB) / model.GiB)
-	return int32((base + gib*perGiB) / period) //nolint:gosec // a few hundred
+	return int32((base + gib*perGiB) / period)
 }
 
 func health() *corev1ac.ProbeApplyConfiguration {

@@ -111,6 +111,32 @@ func TestAChangeOfTheContractRollsThePods(t *testing.T) {
 	}
 }
 
+// What the operator writes must be what the runner reads, and the pod must outlive its runner's stop.
+func TestTheRunnerReadsEveryContract(t *testing.T) {
+	t.Parallel()
+	cases, err := filepath.Glob(filepath.Join("testdata", "*", "input.yaml"))
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no goldens in testdata: %v", err)
+	}
+	for _, file := range cases {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			t.Parallel()
+			s := serving(t, file)
+			got, err := contract.Parse([]byte(render.RunnerConfig(s).Data[filepath.Base(contract.ConfigFile)]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(render.Contract(s), got); diff != "" {
+				t.Errorf("contract (-want +got):\n%s", diff)
+			}
+			grace := *render.StatefulSet(s).Spec.Template.Spec.TerminationGracePeriodSeconds
+			if want := int64(got.Limits.TerminationGraceSeconds()); grace != want {
+				t.Errorf("the pod is killed after %d s, its runner may take %d s", grace, want)
+			}
+		})
+	}
+}
+
 // serving does what the controller does, from a file.
 func serving(t *testing.T, file string) render.Serving {
 	t.Helper()

@@ -33,6 +33,6 @@ func port(name string, number, target int) *corev1ac.ServicePortApplyConfigurati
 	return corev1ac.ServicePort().
 		WithName(name).
 		WithProtocol(corev1.ProtocolTCP).
-		WithPort(int32(number)).                        //nolint:gosec // port numbers
-		WithTargetPort(intstr.FromInt32(int32(target))) //nolint:gosec // port numbers
+		WithPort(int32(number)).
+		WithTargetPort(intstr.FromInt32(int32(target)))
 }

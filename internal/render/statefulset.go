@@ -25,7 +25,7 @@ func StatefulSet(s Serving) *appsv1ac.StatefulSetApplyConfiguration {
 		WithAnnotations(map[string]string{v1beta1.AnnotationConfigHash: hash(template)}).
 		WithOwnerReferences(owner(s.Workspace)).
 		WithSpec(appsv1ac.StatefulSetSpec().
-			WithReplicas(int32(s.Plan.Nodes)). //nolint:gosec // a number of nodes
+			WithReplicas(int32(s.Plan.Nodes)).
 			WithRevisionHistoryLimit(revisionHistory).
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selector(s.Workspace))).
 			// Neither can be changed later: the headless Service comes with several nodes.

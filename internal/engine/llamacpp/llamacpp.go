@@ -20,7 +20,7 @@ func Command(in engine.Input) engine.Command {
 	threads := strconv.Itoa(in.Plan.Threads)
 	return engine.Command{
 		Name: Name,
-		Args: []string{
+		Args: append([]string{
 			"llama-server",
 			"--model", file,
 			"--alias", engine.ServedID(in.Model),
@@ -41,7 +41,7 @@ func Command(in engine.Input) engine.Command {
 			// What others ask is nobody's business.
 			"--no-slots",
 			"--offline",
-		},
+		}, chat(in.Model.Chat)...),
 		Env: map[string]string{
 			// OpenMP threads sleep at barriers instead of burning the pod's CPU.
 			"GOMP_SPINCOUNT":  "0",
@@ -51,4 +51,25 @@ func Command(in engine.Input) engine.Command {
 		HealthPath: "/health",
 		Files:      []string{file},
 	}
+}
+
+// chat are the flags for a model whose files say badly how to talk to it. A
+// request may ask for other sampling, not for another template.
+func chat(c model.Chat) []string {
+	var flags []string
+	if c.Template != "" {
+		flags = append(flags, "--chat-template", c.Template)
+	}
+	if c.Temperature != nil {
+		flags = append(flags, "--temp", number(*c.Temperature))
+	}
+	if c.TopP != nil {
+		flags = append(flags, "--top-p", number(*c.TopP))
+	}
+	return flags
+}
+
+// number is the shortest way to write f.
+func number(f float64) string {
+	return strconv.FormatFloat(f, 'f', -1, 64)
 }

@@ -36,6 +36,28 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+func TestHowTheModelIsTalkedTo(t *testing.T) {
+	t.Parallel()
+	number := func(f float64) *float64 { return &f }
+	for name, tc := range map[string]struct {
+		chat model.Chat
+		want string
+	}{
+		"all is known":                        {model.Chat{Template: "chatml", Temperature: number(0.2), TopP: number(0.9)}, "--chat-template chatml --temp 0.2 --top-p 0.9"},
+		"a temperature of nothing is a value": {model.Chat{Temperature: number(0)}, "--temp 0"},
+		"the files of the model say it":       {model.Chat{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := engine.Input{Model: model.Model{Chat: tc.chat}}
+			_, got, found := strings.Cut(strings.Join(llamacpp.Command(in).Args, " "), "--offline")
+			if !found || strings.TrimSpace(got) != tc.want {
+				t.Errorf("the flags end with %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 func TestNamesOfAModel(t *testing.T) {
 	t.Parallel()
 	m := model.Model{ID: "phi", HubID: "Microsoft/Phi", Aliases: []string{"phi-old", "phi"}}
