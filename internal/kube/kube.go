@@ -17,7 +17,8 @@ import (
 type Child struct {
 	// Kind and Name say which object it is.
 	Kind, Name string
-	// Object is the wanted state: only the fields that are ours.
+	// Object is the wanted state: only the fields that are ours. The client writes
+	// the server's answer into it, so it is good for one Apply.
 	Object runtime.ApplyConfiguration
 }
 

@@ -1,0 +1,85 @@
+package config_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+
+	"kaito.sh/kaito/internal/config"
+)
+
+// good are the flags that must be given.
+func good() []string {
+	return []string{
+		"--runner-image=registry.local:5000/kaito/runner:dev",
+		"--llamacpp-image=registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
+		"--models=registry.local:5000/kaito/models",
+	}
+}
+
+func parse(t *testing.T, args ...string) config.Operator {
+	t.Helper()
+	var o config.Operator
+	flags := pflag.NewFlagSet("operator", pflag.ContinueOnError)
+	o.Bind(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	got := parse(t, good()...)
+	if err := got.Check(); err != nil {
+		t.Fatal(err)
+	}
+	want := config.Operator{
+		RunnerImage:    "registry.local:5000/kaito/runner:dev",
+		LlamacppImage:  "registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
+		Models:         "registry.local:5000/kaito/models",
+		MetricsAddress: ":8080", HealthAddress: ":8081", LogLevel: "info",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	if level, err := got.Level(); err != nil || level != slog.LevelInfo {
+		t.Errorf("level is %v, %v; want info", level, err)
+	}
+}
+
+func TestCheckSaysWhatDoesNotDo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ flag, want string }{
+		"an image with capitals":            {"--runner-image=Registry/Kaito:dev", `--runner-image is "Registry/Kaito:dev", which is no image`},
+		"no image":                          {"--llamacpp-image=", "--llamacpp-image is missing"},
+		"a digest that is cut off":          {"--llamacpp-image=registry.local/llamacpp@sha256:abc", "which is no image"},
+		"no prefix of model images":         {"--models=", "--models is missing"},
+		"a prefix with a slash at its end":  {"--models=registry.local:5000/models/", "no prefix of a repository"},
+		"a prefix with a tag":               {"--models=registry.local:5000/models:gguf", "no prefix of a repository"},
+		"a level that nobody knows":         {"--log-level=chatty", "say debug, info, warn or error"},
+		"a leader without a place to stand": {"--leader-elect", "--leader-elect needs --namespace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := parse(t, append(good(), tc.flag)...)
+			if err := o.Check(); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an answer that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestCheckSaysEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	o := parse(t, "--log-level=chatty")
+	err := o.Check()
+	for _, want := range []string{"--runner-image", "--llamacpp-image", "--models", "--log-level"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an answer that names %s", err, want)
+		}
+	}
+}
