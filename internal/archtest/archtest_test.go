@@ -212,6 +212,6 @@ func within(path, folder string) bool {
 	if path == folder {
 		return true
 	}
-	stdlib := !strings.Contains(strings.Split(folder, "/")[0], ".") && slices.Contains(machine, folder)
+	stdlib := !strings.Contains(strings.Split(folder, "/")[0], ".") && slices.Contains(machineEffects(), folder)
 	return !stdlib && strings.HasPrefix(path, folder+"/")
 }

@@ -17,19 +17,24 @@ type room struct {
 	closed bool
 }
 
-// Effects that pure rooms may not have.
-var (
-	cluster = []string{
+// clusterEffects are packages that reach a cluster.
+func clusterEffects() []string {
+	return []string{
 		"k8s.io/client-go/kubernetes", "k8s.io/client-go/rest", "k8s.io/client-go/tools",
 		"k8s.io/client-go/dynamic", "sigs.k8s.io/controller-runtime",
 	}
-	machine = []string{"os", "net", "net/http", "os/exec", "syscall"}
-)
+}
+
+// machineEffects are packages of the standard library that reach the machine.
+func machineEffects() []string {
+	return []string{"os", "net", "net/http", "os/exec", "syscall"}
+}
 
 // The rooms. Nouns and numbers know nothing of the cluster. Controllers know
 // nouns and contracts, never each other, never a cloud, never the environment.
 // Only the assembly knows everything, and it does nothing else.
 func rooms() map[string]room {
+	cluster, machine := clusterEffects(), machineEffects()
 	pure := join(cluster, machine)
 	return map[string]room{
 		"api/v1beta1":                  {only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},

@@ -192,7 +192,7 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 	status.State = d.state(ws.Status.State)
 	status.WorkerNodes = d.workers
 	if d.serving != nil {
-		nodes := int32(d.serving.Plan.Nodes) //nolint:gosec // a number of nodes
+		nodes := int32(d.serving.Plan.Nodes)
 		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving.Plan)
 	}
 	return status
@@ -240,11 +240,11 @@ func planStatus(p model.Plan) *v1beta1.PlanStatus {
 	overhead := p.Memory.Overhead + p.Memory.PromptCache
 	return &v1beta1.PlanStatus{
 		Model: p.Model, Engine: p.Engine,
-		Nodes:       int32(p.Nodes), //nolint:gosec // a number of nodes
+		Nodes:       int32(p.Nodes),
 		GPUs:        new(int32),
 		CPU:         resource.NewMilliQuantity(int64(p.CPU), resource.DecimalSI),
-		Context:     int32(p.Context), //nolint:gosec // tokens
-		Concurrency: int32(p.Slots),   //nolint:gosec // a few
+		Context:     int32(p.Context),
+		Concurrency: int32(p.Slots),
 		Memory: &v1beta1.MemoryStatus{
 			Weights: amount(p.Memory.Weights), KVCache: amount(p.Memory.KVCache),
 			Overhead: amount(overhead), Total: amount(p.Memory.Total()),

@@ -16,7 +16,7 @@ import (
 
 // judge says whether the newest server answers and, where it does not, why.
 func judge(t *thought) metav1.Condition {
-	if current(t) && t.server.Status.ReadyReplicas >= int32(t.serving.Plan.Nodes) { //nolint:gosec // a number of nodes
+	if current(t) && t.server.Status.ReadyReplicas >= int32(t.serving.Plan.Nodes) {
 		return v1beta1.InferenceReady(t.ws.Name)
 	}
 	if cause, ok := trouble(t.pods); ok {
@@ -37,7 +37,7 @@ func current(t *thought) bool {
 	s := t.server
 	return s.Annotations[v1beta1.AnnotationConfigHash] == wanted &&
 		s.Status.ObservedGeneration >= s.Generation &&
-		s.Status.UpdatedReplicas >= int32(t.serving.Plan.Nodes) //nolint:gosec // a number of nodes
+		s.Status.UpdatedReplicas >= int32(t.serving.Plan.Nodes)
 }
 
 // trouble is the first thing that keeps a pod from answering, by the order of names.

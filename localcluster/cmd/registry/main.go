@@ -66,7 +66,7 @@ Content, tags and half-done uploads survive a restart.`,
 
 func serve(ctx context.Context, f flags) error {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: f.level}))
-	registry.BridgeLogs(log)
+	registry.BridgeLogs(ctx, log)
 	// The address first: two registries must not work on one folder.
 	l, err := registry.Listen(ctx, f.address)
 	if err != nil {

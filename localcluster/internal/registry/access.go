@@ -15,6 +15,8 @@ const accessName = "kaito-prefix"
 
 // registerAccess makes our rule known to distribution. Its table belongs to the
 // whole process and is not made for several goroutines, hence once.
+//
+//nolint:gochecknoglobals // the table that it guards is one
 var registerAccess = sync.OnceValue(func() error {
 	return auth.Register(accessName, newAccess)
 })

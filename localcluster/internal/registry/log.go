@@ -11,17 +11,20 @@ import (
 
 // BridgeLogs sends what distribution logs (through logrus's one logger for the
 // process) to our log. Call it once, in main.
-func BridgeLogs(log *slog.Logger) {
+func BridgeLogs(ctx context.Context, log *slog.Logger) {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.WarnLevel)
-	if log.Enabled(context.Background(), slog.LevelDebug) {
+	if log.Enabled(ctx, slog.LevelDebug) {
 		logrus.SetLevel(logrus.DebugLevel)
 	}
-	logrus.AddHook(bridge{log})
+	logrus.AddHook(bridge{ctx, log})
 }
 
-// bridge is a hook that passes entries on.
-type bridge struct{ log *slog.Logger }
+// bridge is a hook that passes entries on; entries without a context get that of main.
+type bridge struct {
+	ctx context.Context
+	log *slog.Logger
+}
 
 // Levels asks for all entries.
 func (bridge) Levels() []logrus.Level { return logrus.AllLevels }
@@ -49,7 +52,7 @@ func (b bridge) Fire(e *logrus.Entry) error {
 	}
 	ctx := e.Context
 	if ctx == nil {
-		ctx = context.Background()
+		ctx = b.ctx
 	}
 	b.log.LogAttrs(ctx, level, e.Message, attrs...)
 	return nil
