@@ -33,8 +33,8 @@ ask() {
     curl -sS --max-time 120 -X POST "http://$ip/chat" -H "accept: application/json" -H "Content-Type: application/json" \
     -d '{"prompt":"What is the capital of France?"}')
   echo "$answer"
-  grep -q Paris <<<"$answer" || {
-    echo "the answer does not name Paris" >&2
+  grep -q 'capital of France is Paris' <<<"$answer" || {
+    echo "the answer does not say that the capital of France is Paris" >&2
     return 1
   }
 }

@@ -17,5 +17,6 @@ stage "build the linter" hack/lint-bin.sh
 stage "generated files and formatting" make_ verify
 stage "linters" make_ lint
 stage "build the cluster's programs" bin/kaito local programs
+stage "the chart" hack/chart-test.sh
 stage "tests against a real API server" make_ test-api
 stage "end to end on the tests' own clusters" make_ e2e
