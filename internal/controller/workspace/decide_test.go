@@ -198,8 +198,8 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 
 func TestMessagesSayWhatHelps(t *testing.T) {
 	t.Parallel()
-	const pull = `An image of container "engine" of pod "chat-0" cannot be pulled (registry.local:5000/kaito/llamacpp:dev): ` +
-		`check that the registry answers from the node and holds the image; failed to pull: not found`
+	const pull = `Container "engine" of pod "chat-0" waits for an image, its own or that of the weights: ` +
+		`check that the registry answers from the node and holds it; failed to pull: not found`
 	for name, tc := range map[string]struct {
 		o    observed
 		want string

@@ -127,8 +127,8 @@ func waiting(p *corev1.Pod, s corev1.ContainerStatus) (metav1.Condition, bool) {
 		return metav1.Condition{}, false
 	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable":
 		return v1beta1.InferenceNotReady(v1beta1.ReasonImagePullError,
-			"An image of container %q of pod %q cannot be pulled (%s): check that the registry answers from the node and holds the image; %s",
-			s.Name, p.Name, s.Image, pullMessage(s.State.Waiting.Message)), true
+			"Container %q of pod %q waits for an image, its own or that of the weights: check that the registry answers from the node and holds it; %s",
+			s.Name, p.Name, pullMessage(s.State.Waiting.Message)), true
 	default:
 		return v1beta1.InferenceNotReady(v1beta1.ReasonContainerStartError,
 			"Container %q of pod %q cannot be started: %s: %s; see `kubectl describe pod %s`", s.Name, p.Name, reason, s.State.Waiting.Message, p.Name), true
