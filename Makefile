@@ -57,6 +57,10 @@ verify: ## generated files and formatting are up to date
 lint: ## golangci-lint with kube-api-linter, shellcheck, ruff, mypy
 	@hack/lint.sh
 
+.PHONY: planted
+planted: ## violations planted in a scratch copy are caught
+	@hack/planted.sh
+
 .PHONY: arch
 arch: ## who may import whom
 	@go test ./internal/archtest
@@ -80,8 +84,8 @@ e2e: ## the built programs and images on local clusters of the tests' own
 
 .PHONY: golden
 golden: ## rewrite the golden files
-	@go test ./internal/render/... ./internal/engine/... ./internal/runner/contract/... -update
-	@go -C localcluster test ./internal/... -run Golden -update
+	@go test ./internal/render -update
+	@go -C localcluster test ./internal/render -update
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for 20 s
