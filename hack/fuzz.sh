@@ -7,6 +7,6 @@ time=${1:-20s}
 git grep -l '^func Fuzz' -- '*_test.go' | while read -r file; do
   grep -o '^func Fuzz[A-Za-z0-9_]*' "$file" | cut -c6- | while read -r target; do
     echo "$target in $file"
-    go test "./$(dirname "$file")" -run '^$' -fuzz "^$target\$" -fuzztime "$time"
+    go test "./$(dirname "$file")" -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x
   done
 done

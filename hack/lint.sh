@@ -8,7 +8,7 @@ linter=$(hack/lint-bin.sh)
 rc=0
 for m in . localcluster tools; do
   echo "golangci-lint in module $m"
-  (cd "$m" && "$linter" run --config "$root/.golangci.yml" ./...) || rc=1
+  (cd "$m" && "$linter" run --allow-parallel-runners --config "$root/.golangci.yml" ./...) || rc=1
 done
 echo shellcheck
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck || rc=1

@@ -16,6 +16,7 @@ stage "unit tests" make_ test-unit
 stage "build the linter" hack/lint-bin.sh
 stage "generated files and formatting" make_ verify
 stage "linters" make_ lint
+stage "planted violations are caught" make_ planted
 stage "build the cluster's programs" bin/kaito local programs
 stage "the chart" hack/chart-test.sh
 stage "tests against a real API server" make_ test-api

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
@@ -33,6 +35,9 @@ import (
 
 // leaseName is the lease that replicas compete for.
 const leaseName = "kaito-operator"
+
+// syncPatience is how long one probe waits for the cache; the kubelet allows a second by default.
+const syncPatience = 500 * time.Millisecond
 
 // Run runs the operator against a cluster until ctx ends or a part of it fails.
 func Run(ctx context.Context, cluster *rest.Config, cfg config.Operator, log logr.Logger) error {
@@ -79,10 +84,23 @@ func New(cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manag
 	}
 	err = errors.Join(
 		mgr.AddHealthzCheck("alive", healthz.Ping),
-		mgr.AddReadyzCheck("alive", healthz.Ping),
+		mgr.AddReadyzCheck("cache", synced(mgr)),
 		controllers(mgr, models, cfg),
 	)
 	return mgr, err
+}
+
+// synced holds readiness back until the cache knows the cluster: before that the
+// operator is no help, and an install that waits should wait for more than a process.
+func synced(mgr ctrl.Manager) healthz.Checker {
+	return func(req *http.Request) error {
+		ctx, cancel := context.WithTimeout(req.Context(), syncPatience)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the cache is not filled yet: are the CRDs installed?")
+		}
+		return nil
+	}
 }
 
 // controllers is the one list of controllers.
