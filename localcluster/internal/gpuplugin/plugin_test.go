@@ -83,7 +83,7 @@ type node struct {
 func startNode(t *testing.T) node {
 	t.Helper()
 	// Paths of sockets are short: the test's own folder may be too deep.
-	dir, err := os.MkdirTemp("", "gpu")
+	dir, err := os.MkdirTemp("", "gpu") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		spoil func(*bench)
-		want   []string
+		want  []string
 	}{
 		"no Go": {
 			func(b *bench) { b.o.GoProgram = "no-such-go" },
