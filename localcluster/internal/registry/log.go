@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 )
@@ -41,6 +43,9 @@ func (b bridge) Fire(e *logrus.Entry) error {
 		level = slog.LevelDebug
 	case logrus.InfoLevel:
 	}
+	if isAnswer(e) {
+		level = slog.LevelDebug
+	}
 	names := make([]string, 0, len(e.Data))
 	for name := range e.Data {
 		names = append(names, name)
@@ -56,4 +61,19 @@ func (b bridge) Fire(e *logrus.Entry) error {
 	}
 	b.log.LogAttrs(ctx, level, e.Message, attrs...)
 	return nil
+}
+
+// isAnswer tells an answer that clients count on from a fault: that something is
+// not there yet (asked before each push), and the challenge (asked before each
+// password). distribution logs both as errors.
+func isAnswer(e *logrus.Entry) bool {
+	if strings.HasPrefix(e.Message, "error authorizing context: basic authentication challenge") {
+		return true
+	}
+	switch fmt.Sprint(e.Data["err.code"]) {
+	case "blob unknown", "manifest unknown", "name unknown", "unauthorized":
+		return true
+	default:
+		return false
+	}
 }

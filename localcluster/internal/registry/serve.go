@@ -65,7 +65,8 @@ func Serve(ctx context.Context, l net.Listener, app http.Handler, log *slog.Logg
 	return nil
 }
 
-// logged writes a line for each request that changes something or was refused.
+// logged writes a line for each request that changes something, and a warning for
+// each that came with credentials and was refused.
 func logged(next http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen := &recorder{ResponseWriter: w, status: http.StatusOK}
@@ -74,7 +75,9 @@ func logged(next http.Handler, log *slog.Logger) http.Handler {
 		switch {
 		case seen.status >= http.StatusInternalServerError:
 			level = slog.LevelError
-		case r.Method == http.MethodPut || r.Method == http.MethodDelete || seen.status == http.StatusForbidden:
+		case seen.status == http.StatusUnauthorized && !anonymous(r):
+			level = slog.LevelWarn
+		case seen.status < http.StatusBadRequest && (r.Method == http.MethodPut || r.Method == http.MethodDelete):
 			level = slog.LevelInfo
 		}
 		log.Log(r.Context(), level, "request answered", "method", r.Method, "path", r.URL.Path,

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	v2 "github.com/distribution/distribution/v3/registry/api/v2"
 	"github.com/sirupsen/logrus"
 
 	"kaito.sh/kaito/localcluster/internal/registry"
@@ -129,6 +131,66 @@ func TestListenSaysWhyNot(t *testing.T) {
 	}
 }
 
+func TestTheLogNamesWhatChangedAndWhoWasRefused(t *testing.T) {
+	t.Parallel()
+	for title, c := range map[string]struct {
+		method string
+		user   string
+		status int
+		level  string
+	}{
+		"a push":                      {method: http.MethodPut, status: http.StatusCreated, level: "INFO"},
+		"a removal":                   {method: http.MethodDelete, status: http.StatusAccepted, level: "INFO"},
+		"a pull":                      {method: http.MethodGet, status: http.StatusOK},
+		"a challenge":                 {method: http.MethodGet, status: http.StatusUnauthorized},
+		"a wrong password":            {method: http.MethodGet, user: "kaito", status: http.StatusUnauthorized, level: "WARN"},
+		"a fault":                     {method: http.MethodGet, status: http.StatusInternalServerError, level: "ERROR"},
+		"something that is not there": {method: http.MethodHead, status: http.StatusNotFound},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			l, err := registry.Listen(t.Context(), "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			app := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })
+			var log bytes.Buffer
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- registry.Serve(ctx, l, app, slog.New(slog.NewJSONHandler(&log, nil))) }()
+			request, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+l.Addr().String()+"/v2/a/b", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.user != "" {
+				request.SetBasicAuth(c.user, "wrong")
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			cancel()
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			level := ""
+			for line := range strings.Lines(log.String()) {
+				var entry struct{ Msg, Level string }
+				if err := json.Unmarshal([]byte(line), &entry); err != nil {
+					t.Fatal(err)
+				}
+				if entry.Msg == "request answered" {
+					level = entry.Level
+				}
+			}
+			if level != c.level {
+				t.Errorf("logged at %q, want %q:\n%s", level, c.level, log.String())
+			}
+		})
+	}
+}
+
 func TestStopLetsARequestEnd(t *testing.T) {
 	t.Parallel()
 	l, err := registry.Listen(t.Context(), "127.0.0.1:0")
@@ -186,6 +248,12 @@ func TestTheLibrarysLogIsOurs(t *testing.T) {
 	registry.BridgeLogs(t.Context(), slog.New(slog.NewJSONHandler(&log, nil)))
 	logrus.WithField("digest", "sha256:1").Warn("blob is gone")
 	logrus.Info("chatter")
+	// What a client hears before each push and each password is no fault.
+	logrus.WithField("err.code", errcode.ErrorCodeUnauthorized).Error("response completed with error")
+	logrus.WithField("err.code", v2.ErrorCodeBlobUnknown).Error("response completed with error")
+	logrus.WithField("err.code", v2.ErrorCodeManifestUnknown).Error("response completed with error")
+	logrus.WithField("err.code", v2.ErrorCodeNameUnknown).Error("response completed with error")
+	logrus.Warn("error authorizing context: basic authentication challenge for realm \"x\": invalid authorization credential")
 	var entry map[string]any
 	if err := json.Unmarshal(log.Bytes(), &entry); err != nil {
 		t.Fatalf("one line of JSON expected: %v: %s", err, log.String())
