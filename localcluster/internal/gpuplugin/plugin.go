@@ -70,6 +70,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	var last session
+	var told string // the reason that was logged last; it may hold for hours
 	defer func() { last.close() }()
 	for {
 		broken, err := readBroken(o.BrokenFile)
@@ -80,10 +81,12 @@ func Run(ctx context.Context, o Options) error {
 		}
 		if last.stale(o) {
 			last.close()
-			if last, err = register(ctx, o, broken); err != nil {
-				o.Log.Info("kubelet not reached yet", "resource", o.Resource, "err", err)
-			} else {
+			if last, err = register(ctx, o, broken); err == nil {
+				told = ""
 				o.Log.Info("devices registered", "resource", o.Resource, "count", o.Count)
+			} else if err.Error() != told {
+				told = err.Error()
+				o.Log.Info("kubelet not reached yet", "resource", o.Resource, "err", err)
 			}
 		}
 		select {

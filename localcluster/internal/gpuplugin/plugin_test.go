@@ -288,6 +288,22 @@ func TestAHealthyRegistrationIsNotRepeated(t *testing.T) {
 	}
 }
 
+func TestAKubeletThatIsNotThereIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	var log strings.Builder // read after its writer has ended
+	n.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	stop := n.run()
+	for range 5 {
+		n.look()
+	}
+	n.settle()
+	stop()
+	if got := strings.Count(log.String(), "kubelet not reached yet"); got != 1 {
+		t.Errorf("logged %d times:\n%s", got, log.String())
+	}
+}
+
 func TestBadOptionsAreRefused(t *testing.T) {
 	t.Parallel()
 	err := Run(t.Context(), Options{Resource: "gpu", Count: -1, SocketDir: "run"})

@@ -138,7 +138,7 @@ func buildMissing(ctx context.Context, o Options, tc toolchain, entries []entry)
 	if err := preflight(ctx, o, tc, missing); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(o.Out, "building the programs of the local cluster into %s (once; about 15 CPU minutes from nothing)\n", root)
+	fmt.Fprintf(o.Out, "building the programs of the local cluster into %s (once; about 20 CPU minutes from nothing)\n", root)
 	for n, e := range missing {
 		fmt.Fprintf(o.Out, "building %s (%d of %d): %s\n", e.recipe.name, n+1, len(missing), strings.Join(e.recipe.programs(), ", "))
 		b, err := build(ctx, o, tc, e)

@@ -45,19 +45,28 @@ echo "Package libseccomp was not found in the pkg-config search path." >&2
 exit 1
 `
 
+// tools is the folder of the scripts. They are written once, before anything is
+// started: a script that another goroutine's child still holds open for writing
+// cannot be run ("text file busy").
+var tools string
+
 // TestMain lets no test depend on the C tools of the machine.
 func TestMain(m *testing.M) { os.Exit(withTools(m)) }
 
 func withTools(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "programs-tools-")
-	if err != nil {
+	var err error
+	if tools, err = os.MkdirTemp("", "programs-tools-"); err != nil {
 		panic(err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := os.WriteFile(filepath.Join(dir, "pkg-config"), []byte(fakePkgConfig), 0o755); err != nil {
-		panic(err)
+	defer func() { _ = os.RemoveAll(tools) }()
+	for name, content := range map[string]string{"go": fakeGo, "pkg-config": fakePkgConfig} {
+		if err := os.WriteFile(filepath.Join(tools, name), []byte(content), 0o755); err != nil {
+			panic(err)
+		}
 	}
-	if err := os.Setenv("PATH", dir+":"+os.Getenv("PATH")); err != nil {
+	// Only pkg-config is looked for by name: the compiler of a test is the link to
+	// the script in its own folder.
+	if err := os.Setenv("PATH", tools+":"+os.Getenv("PATH")); err != nil {
 		panic(err)
 	}
 	return m.Run()
@@ -74,8 +83,10 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), out: &bytes.Buffer{}}
-	b.write("go/go", fakeGo)
 	b.write("go/version", "go1.26.8")
+	if err := os.Symlink(filepath.Join(tools, "go"), filepath.Join(b.dir, "go/go")); err != nil {
+		t.Fatal(err)
+	}
 	const gomod = "module m\ngo 1.26.6\nrequire (\n\tk8s.io/kubernetes v1.37.2\n\thelm.sh/helm/v4 v4.3.1\n)\n"
 	b.write("src/go.mod", gomod)
 	b.write("src/go.sum", "k8s.io/kubernetes v1.37.2 h1:x=\n")

@@ -26,10 +26,15 @@ type entry struct {
 	module module
 }
 
-func (e entry) folder() string          { return e.recipe.name + "-" + e.key }
-func (e entry) dir(root string) string  { return filepath.Join(root, storeDir, e.folder()) }
-func (e entry) log(root string) string  { return filepath.Join(root, logsDir, e.folder()+".log") }
-func (e entry) temp(root string) string { return filepath.Join(root, temporary+e.folder()) }
+func (e entry) folder() string         { return e.recipe.name + "-" + e.key }
+func (e entry) dir(root string) string { return filepath.Join(root, storeDir, e.folder()) }
+func (e entry) log(root string) string { return filepath.Join(root, logsDir, e.folder()+".log") }
+
+// temp bears our process id: the compiler of a builder that was killed may live on
+// for a moment, and must not write into ours.
+func (e entry) temp(root string) string {
+	return filepath.Join(root, fmt.Sprintf("%s%s-%d", temporary, e.folder(), os.Getpid()))
+}
 
 // A Build says how an entry came to be. It is written last into the entry's
 // folder, and tells a whole entry from a damaged one.

@@ -45,6 +45,10 @@ func newProvisioner(dir string) (*provisioner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of all volumes: %w", err)
 	}
+	// One that was there already may be open to others.
+	if err := root.Chmod(".", closedMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("close the folder of all volumes to others: %w", err), root.Close())
+	}
 	return &provisioner{dir: filepath.Clean(dir), root: root}, nil
 }
 

@@ -33,7 +33,11 @@ func claim(change func(*corev1.PersistentVolumeClaim)) controller.ProvisionOptio
 
 func open(t *testing.T) *provisioner {
 	t.Helper()
-	p, err := newProvisioner(filepath.Join(t.TempDir(), "volumes"))
+	dir := filepath.Join(t.TempDir(), "volumes")
+	if err := os.Mkdir(dir, 0o755); err != nil { // as somebody else may have made it
+		t.Fatal(err)
+	}
+	p, err := newProvisioner(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +155,19 @@ func TestAVolumeOfAnotherKindIsNotRemoved(t *testing.T) {
 	t.Parallel()
 	if err := open(t).Delete(t.Context(), &corev1.PersistentVolume{}); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestTheFolderOfAllVolumesIsMade(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "volumes")
+	p, err := newProvisioner(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.root.Close() }()
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
 	}
 }
 

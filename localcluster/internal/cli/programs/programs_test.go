@@ -27,12 +27,31 @@ done
 for p in pause hyperkube; do echo x > "$out$p"; chmod 755 "$out$p"; done
 `
 
+// compiler is the script, written once before anything is started: one that another
+// goroutine's child still holds open for writing cannot be run ("text file busy").
+var compiler string
+
+func TestMain(m *testing.M) { os.Exit(withCompiler(m)) }
+
+func withCompiler(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "programs-compiler-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	compiler = filepath.Join(dir, "go")
+	if err := os.WriteFile(compiler, []byte(goScript), 0o755); err != nil {
+		panic(err)
+	}
+	return m.Run()
+}
+
 // options are those of a checkout and a cache in a folder of the test.
 func options(t *testing.T) programs.Options {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"go": goScript, "src/go.mod": "module m\ngo 1.26.6\n", "src/go.sum": "", "src/dns/go.mod": "module d\ngo 1.26.6\n", "src/dns/go.sum": "",
+		"src/go.mod": "module m\ngo 1.26.6\n", "src/go.sum": "", "src/dns/go.mod": "module d\ngo 1.26.6\n", "src/dns/go.sum": "",
 		"src/dns/cmd/coredns/a.go": "", "src/cmd/hyperkube/a.go": "", "src/cmd/registry/a.go": "", "src/cmd/pause/a.go": "",
 		"src/internal/gpuplugin/a.go": "", "src/internal/volumes/a.go": "", "src/internal/registry/a.go": "",
 	} {
@@ -45,7 +64,7 @@ func options(t *testing.T) programs.Options {
 		}
 	}
 	return programs.Options{
-		CacheDir: filepath.Join(dir, "cache"), SourceDir: filepath.Join(dir, "src"), GoProgram: filepath.Join(dir, "go"),
+		CacheDir: filepath.Join(dir, "cache"), SourceDir: filepath.Join(dir, "src"), GoProgram: compiler,
 		Env: os.Environ(), Clock: clock.RealClock{},
 	}
 }
