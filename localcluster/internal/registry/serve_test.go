@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
-	v2 "github.com/distribution/distribution/v3/registry/api/v2"
 	"github.com/sirupsen/logrus"
 
 	"kaito.sh/kaito/localcluster/internal/registry"
@@ -250,9 +249,9 @@ func TestTheLibrarysLogIsOurs(t *testing.T) {
 	logrus.Info("chatter")
 	// What a client hears before each push and each password is no fault.
 	logrus.WithField("err.code", errcode.ErrorCodeUnauthorized).Error("response completed with error")
-	logrus.WithField("err.code", v2.ErrorCodeBlobUnknown).Error("response completed with error")
-	logrus.WithField("err.code", v2.ErrorCodeManifestUnknown).Error("response completed with error")
-	logrus.WithField("err.code", v2.ErrorCodeNameUnknown).Error("response completed with error")
+	logrus.WithField("err.code", errcode.ErrorCodeBlobUnknown).Error("response completed with error")
+	logrus.WithField("err.code", errcode.ErrorCodeManifestUnknown).Error("response completed with error")
+	logrus.WithField("err.code", errcode.ErrorCodeNameUnknown).Error("response completed with error")
 	logrus.Warn("error authorizing context: basic authentication challenge for realm \"x\": invalid authorization credential")
 	var entry map[string]any
 	if err := json.Unmarshal(log.Bytes(), &entry); err != nil {
