@@ -30,15 +30,25 @@ const hostFile = "/var/lib/kaito-local/host.json"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
+	started := false
+	err := run(ctx, func() { started = true })
+	interrupted := ctx.Err() != nil
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "kaito-localcluster:", err)
+	switch {
+	case err == nil:
+		return
+	case interrupted:
+		fmt.Fprintln(os.Stderr, "kaito local: interrupted; what is done already is kept, run the same command again to go on")
+		os.Exit(130)
+	case started:
+		fmt.Fprintln(os.Stderr, "kaito local:", err)
 		os.Exit(1)
 	}
+	fmt.Fprintf(os.Stderr, "kaito local: %v\nSee kaito local --help.\n", err)
+	os.Exit(2)
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, started func()) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -58,7 +68,7 @@ func run(ctx context.Context) error {
 		})
 	}
 	return cli.New(cli.Deps{
-		Launch: launch, Clock: c, Env: os.Environ(), Version: buildVersion(),
+		Launch: launch, Clock: c, Env: os.Environ(), Version: buildVersion(), Started: started,
 		More: func(t *target.Target) []*cobra.Command {
 			return []*cobra.Command{programs.New(build), images.New(imageOptions(build, t, launch))}
 		},

@@ -26,6 +26,8 @@ type Deps struct {
 	Env []string
 	// Version of this program.
 	Version string
+	// Started is called once the command line is understood: an error after that is no error of usage.
+	Started func()
 	// More makes the verbs of other rooms, about the same target.
 	More func(*target.Target) []*cobra.Command
 }
@@ -40,12 +42,19 @@ func New(d Deps) *cobra.Command {
 5 nodes with kubelet and containerd, each in namespaces of its own; beside them a
 container registry, DNS, a file server for data sets and a storage class. It needs
 Linux and root, and no container engine.`,
-		Example: `  kaito-localcluster up
-  export KUBECONFIG=$(kaito-localcluster kubeconfig)
-  kaito-localcluster node add gpu --gpus 2 --taint sku=gpu:NoSchedule
-  kaito-localcluster status
-  kaito-localcluster down`,
+		Example: `  kaito local up
+  export KUBECONFIG=$(kaito local kubeconfig)
+  kaito local node add gpu --gpus 2 --taint sku=gpu:NoSchedule
+  kaito local status
+  kaito local down`,
+		// People call it through kaito, so help and errors speak of `kaito local`.
+		Annotations:  map[string]string{cobra.CommandDisplayNameAnnotation: "kaito local"},
 		SilenceUsage: true, SilenceErrors: true, Version: d.Version,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			if d.Started != nil {
+				d.Started()
+			}
+		},
 	}
 	t.Flags(root.PersistentFlags())
 	root.AddCommand(

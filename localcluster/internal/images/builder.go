@@ -196,7 +196,7 @@ func (b *Builder) lock() (unlock func(), err error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("another run builds images in %q: wait for it to end: %w", b.options.Cache, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("another run builds images in %q: wait for it to end and run this again", b.options.Cache), f.Close())
 	}
 	return func() { _ = f.Close() }, nil // closing gives the lock back; nothing was written
 }

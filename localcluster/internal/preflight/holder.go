@@ -2,10 +2,10 @@ package preflight
 
 import (
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 )
 
@@ -16,13 +16,10 @@ const (
 	receiving = "07"
 )
 
-// holder names the process that listens on the port of the address.
+// holder names the process that listens on the address, or on all addresses with
+// its port. Another address with the same port is somebody else's good right.
 func holder(address string) string {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "another program"
-	}
-	n, err := strconv.Atoi(port)
+	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return "another program"
 	}
@@ -31,7 +28,7 @@ func holder(address string) string {
 		if err != nil {
 			continue
 		}
-		for _, inode := range sockets(string(b), n) {
+		for _, inode := range sockets(string(b), at) {
 			if who := owner(inode); who != "" {
 				return who
 			}
@@ -40,17 +37,31 @@ func holder(address string) string {
 	return "another program"
 }
 
-// sockets are the inodes of the sockets that wait on a port, in one of the kernel's tables.
-func sockets(table string, port int) []string {
-	suffix := fmt.Sprintf(":%04X", port)
+// sockets are the inodes of the sockets that wait at an address, in one of the
+// kernel's tables (proc_net_tcp(5): addresses as hexadecimal words in the byte
+// order of the machine, little-endian on all that Kubernetes runs on here).
+func sockets(table string, at netip.AddrPort) []string {
+	places := map[string]bool{}
+	for _, a := range []netip.Addr{at.Addr(), netip.IPv4Unspecified(), netip.IPv6Unspecified(), netip.AddrFrom16(at.Addr().As16())} {
+		places[fmt.Sprintf("%s:%04X", words(a), at.Port())] = true
+	}
 	var out []string
 	for _, line := range strings.Split(table, "\n") {
 		f := strings.Fields(line)
-		if len(f) > 9 && strings.HasSuffix(f[1], suffix) && (f[3] == listening || f[3] == receiving) {
+		if len(f) > 9 && places[f[1]] && (f[3] == listening || f[3] == receiving) {
 			out = append(out, f[9])
 		}
 	}
 	return out
+}
+
+// words writes an address as the kernel's tables do: each four bytes reversed.
+func words(a netip.Addr) string {
+	b := a.AsSlice()
+	for i := 0; i+4 <= len(b); i += 4 {
+		slices.Reverse(b[i : i+4])
+	}
+	return fmt.Sprintf("%X", b)
 }
 
 // owner finds the process that holds a socket.

@@ -19,11 +19,11 @@ func New(t *target.Target, launch target.Launch) *cobra.Command {
 		Long: `Stop the cluster and take away its processes, mounts, links, routes and control
 groups, also when it was killed before. The last cluster to go restores the
 kernel's settings. Its data stays for the next up, unless --purge is given.`,
-		Example: `  kaito-localcluster down
-  kaito-localcluster down --purge --name other
+		Example: `  kaito local down
+  kaito local down --purge --name other
 
   # every cluster of this data root, with its data
-  kaito-localcluster down --all --purge`,
+  kaito local down --all --purge`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t.Out = cmd.ErrOrStderr()

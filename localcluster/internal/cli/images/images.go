@@ -55,13 +55,13 @@ without one it is all of them.
 When the distribution has moved, the difference from the lock of an image is printed
 and the image's smoke test decides; with IMAGES_LOCKED=1 a difference is an error.`,
 		Example: `  # everything, into the registry of the running cluster
-  kaito-localcluster images
+  kaito local images
 
   # one image, kept on this machine
-  kaito-localcluster images llamacpp --no-push
+  kaito local images llamacpp --no-push
 
   # take today's packages and write them down
-  kaito-localcluster images tuner --update-locks`,
+  kaito local images tuner --update-locks`,
 		ValidArgs:    images.Names(),
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -127,7 +127,7 @@ func address(ctx context.Context, env Env, given string) (string, error) {
 	}
 	found, err := env.Registry(ctx)
 	if err != nil {
-		return "", fmt.Errorf("find the registry of the local cluster: %w; start it (kaito local up), name one with --registry, or build only with --no-push", err)
+		return "", fmt.Errorf("find the registry of the local cluster: %w, name a registry with --registry, or build only with --no-push", err)
 	}
 	return found, nil
 }

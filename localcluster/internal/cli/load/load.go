@@ -18,7 +18,7 @@ func New(t *target.Target, launch target.Launch) *cobra.Command {
 		Short: "Load an image archive into the nodes that run now",
 		Long: `Load an image archive, as docker or OCI write it, into every node that runs. Nodes
 that are added later do not get it: push to the registry what they all should have.`,
-		Example: "  kaito-localcluster load web.tar",
+		Example: "  kaito local load web.tar",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			archive, err := filepath.Abs(args[0])

@@ -26,9 +26,9 @@ func New(t *target.Target, launch target.Launch, c clock.Clock) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs [COMPONENT | NODE/COMPONENT]",
 		Short: "Show the end of a component's log, or list the logs",
-		Example: `  kaito-localcluster logs
-  kaito-localcluster logs kube-apiserver
-  kaito-localcluster logs node1/kubelet -f`,
+		Example: `  kaito local logs
+  kaito local logs kube-apiserver
+  kaito local logs node1/kubelet -f`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.Out = cmd.ErrOrStderr()

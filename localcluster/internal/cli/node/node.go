@@ -15,7 +15,10 @@ func New(t *target.Target, launch target.Launch) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "node",
 		Short:   "Add a node to the running cluster, or remove one",
-		Example: "  kaito-localcluster node add gpu --gpus 2\n  kaito-localcluster node remove gpu",
+		Example: "  kaito local node add gpu --gpus 2\n  kaito local node remove gpu",
+		// A group that runs refuses what it does not know; one that does not prints its help and is content.
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(add(t, launch), remove(t, launch))
 	return cmd
@@ -32,8 +35,8 @@ func add(t *target.Target, launch target.Launch) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a node and wait until it is Ready",
-		Example: `  kaito-localcluster node add gpu --label sku=gpu --taint sku=gpu:NoSchedule --gpus 2
-  kaito-localcluster node add small --cpu 1 --memory 2Gi`,
+		Example: `  kaito local node add gpu --label sku=gpu --taint sku=gpu:NoSchedule --gpus 2
+  kaito local node add small --cpu 1 --memory 2Gi`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			shape, err := f.parse()
@@ -91,7 +94,7 @@ func remove(t *target.Target, launch target.Launch) *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Remove a node with everything on it; its pods are not drained",
-		Example: "  kaito-localcluster node remove gpu",
+		Example: "  kaito local node remove gpu",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.Out = cmd.ErrOrStderr()

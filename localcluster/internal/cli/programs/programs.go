@@ -32,16 +32,16 @@ them. What is in the cache already is not built again. "up" does the same by its
 
 With names only those programs are made, with what is built together with them.`,
 		Example: `  # build what is missing and list the folder
-  ls $(kaito-localcluster programs)
+  ls $(kaito local programs)
 
   # only what the API tests need
-  kaito-localcluster programs kube-apiserver etcd
+  kaito local programs kube-apiserver etcd
 
   # what is in the cache, and what it took
-  kaito-localcluster programs --list
+  kaito local programs --list
 
   # remove programs of older sources that no process uses
-  kaito-localcluster programs --prune`,
+  kaito local programs --prune`,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			o := o

@@ -16,7 +16,7 @@ func Kubeconfig(t *target.Target, launch target.Launch) *cobra.Command {
 	return &cobra.Command{
 		Use:     "kubeconfig",
 		Short:   "Print the path of the administrator's kubeconfig",
-		Example: "  export KUBECONFIG=$(kaito-localcluster kubeconfig)",
+		Example: "  export KUBECONFIG=$(kaito local kubeconfig)",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t.Out = cmd.ErrOrStderr()
@@ -38,7 +38,7 @@ func Version(version string) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this program",
-		Example: "  kaito-localcluster version",
+		Example: "  kaito local version",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), version)

@@ -23,8 +23,8 @@ func New(t *target.Target, launch target.Launch) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what runs and where; exits 1 unless all is ready",
-		Example: `  kaito-localcluster status
-  kaito-localcluster status -o json | jq -r '.nodes[].address'`,
+		Example: `  kaito local status
+  kaito local status -o json | jq -r '.nodes[].address'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t.Out = cmd.ErrOrStderr()

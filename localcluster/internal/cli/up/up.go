@@ -28,11 +28,11 @@ func New(t *target.Target, launch target.Launch) *cobra.Command {
 		Long: `Start the cluster and wait until its nodes are Ready. A cluster that runs already is
 left as it is; of one that is down or half dead, what is missing is started, with
 its data as before. Nodes are added up to the wanted number and never removed.`,
-		Example: `  kaito-localcluster up
-  kaito-localcluster up --nodes 3
+		Example: `  kaito local up
+  kaito local up --nodes 3
 
   # a second cluster beside the first
-  kaito-localcluster up --name other`,
+  kaito local up --name other`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.nodes < 1 && cmd.Flags().Changed("nodes") || f.nodes > mostNodes {
