@@ -56,7 +56,7 @@ type NotThereError struct{ Name, Root string }
 
 // Error says how to make one.
 func (e *NotThereError) Error() string {
-	return fmt.Sprintf("there is no cluster %q in %q: start it with `up --name %s`", e.Name, e.Root, e.Name)
+	return fmt.Sprintf("there is no cluster %q in %q: start it with `kaito local up --name %s`", e.Name, e.Root, e.Name)
 }
 
 // Place is where the cluster is, by its state or else by the machine's record.

@@ -42,7 +42,7 @@ func (l *Launcher) open() (raised, error) {
 // running answers whether the API server does.
 func (l *Launcher) running(w raised) error {
 	if _, alive := process.Find(w.place.PidFile(render.APIServer)); !alive {
-		return fmt.Errorf("cluster %q is down: start it with `up --name %s`", l.Name, l.Name)
+		return fmt.Errorf("cluster %q is down: start it with `kaito local up --name %s`", l.Name, l.Name)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (l *Launcher) Registry() (string, error) {
 		return "", err
 	}
 	if _, alive := process.Find(place.PidFile(render.Registry)); !alive {
-		return "", fmt.Errorf("the registry of cluster %q does not run: start it with `up --name %s`", l.Name, l.Name)
+		return "", fmt.Errorf("the registry of cluster %q does not run: start it with `kaito local up --name %s`", l.Name, l.Name)
 	}
 	return place.Address(layout.RegistryPort), nil
 }
