@@ -141,7 +141,7 @@ func findNodes(_ Planner, t *thought) bool {
 func fitModel(p Planner, t *thought) bool {
 	plan, nodes, err := estimate.Best(t.model, t.fit)
 	if err != nil {
-		// Wait where it has been accepted already: a larger node may join.
+		// Told as a failure, because nothing that is there can help; a larger node that joins is judged at once.
 		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sentence(err))
 		t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 		return true
