@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes all generated files: deep copies, CRDs (config/crd/bases and the copy that
-# the chart carries, because a chart holds all its files), the runner's JSON schema.
+# the chart carries, because a chart holds all its files), the API reference of docs/,
+# the runner's JSON schema.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,4 +11,7 @@ gen crd:allowDangerousTypes=false,maxDescLen=1000 paths=./api/... output:crd:dir
 mkdir -p charts/kaito/files/crds
 rm -f charts/kaito/files/crds/*.yaml
 cp config/crd/bases/*.yaml charts/kaito/files/crds/
+mkdir -p docs/reference
+go tool -modfile=tools/go.mod crd-ref-docs --log-level=ERROR --source-path=./api/v1beta1 --config=hack/api-reference.yaml \
+  --renderer=markdown --output-path=docs/reference/workspace.md
 go generate ./internal/runner/...
