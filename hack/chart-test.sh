@@ -71,6 +71,14 @@ for image in operator runner llamacpp; do
 done
 [ ! -f bin/images.yaml ] || render "bin-images" --values bin/images.yaml
 
+has defaults "kind: PodDisruptionBudget"
+has defaults "kind: NetworkPolicy"
+render open-network --set networkPolicy.enabled=false
+lacks open-network "kind: NetworkPolicy"
+for values in charts/kaito/examples/*.yaml; do
+  render "example-$(basename "$values")" --values "$values"
+done
+
 render without-crds --set crds.install=false
 lacks without-crds "CustomResourceDefinition"
 render crds-not-kept --set crds.keep=false
@@ -79,8 +87,8 @@ lacks crds-not-kept "helm.sh/resource-policy"
 
 render all-values --set replicas=2 --set logLevel=debug --set 'imagePullSecrets[0].name=pull' --set nodeSelector.pool=system \
   --set 'tolerations[0].operator=Exists' --set podAnnotations.team=ml --set registries.models=example.com/models \
-  --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1
-for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:"; do
+  --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1 --set 'networkPolicy.apiServerPorts={8443}'
+for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:" "port: 8443"; do
   has all-values "$text"
 done
 
@@ -97,6 +105,7 @@ refuses "digest" --set images.runner.digest=sha256:beef
 refuses "repository" --set images.runner.repository=registry.example.com/kaito/runner:v1
 refuses "logLevel" --set logLevel=loud
 refuses "models" --set registries.models=https://registry.example.com/models/
+refuses "apiServerPorts" --set 'networkPolicy.apiServerPorts={https}'
 refuses "replicas" --set replicas=two
 refuses "images.runner has neither a tag nor a digest" --set images.runner.tag=
 
