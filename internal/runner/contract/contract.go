@@ -1,5 +1,5 @@
 // Package contract is the one JSON file that the operator writes and the runner
-// reads: which engine to start, on which weights, and how to answer for it.
+// reads: which weights to fetch, which engine to start on them, and how to answer for it.
 // Its schema is generated into runtimes/schema/runner.json; the golden examples
 // beside the schema are read by the Go tests and by the Python tests alike.
 //
@@ -23,8 +23,8 @@ const (
 	ConfigDir = "/etc/kaito"
 	// ConfigFile is the file that `kaito-runner serve --config` reads.
 	ConfigFile = ConfigDir + "/runner.json"
-	// WeightsDir is where a model image is mounted as an image volume; the files
-	// of a model image stand under its folder model/.
+	// WeightsDir is where a model image is mounted as an image volume, or the
+	// volume that the runner fetches into; the files stand under its folder model/.
 	WeightsDir = "/weights"
 	// Port is the one port of a serving pod.
 	Port = 5000
@@ -44,6 +44,8 @@ type Serve struct {
 	Engine Engine `json:"engine"`
 	// Limits bound what the runner lets through.
 	Limits Limits `json:"limits"`
+	// Weights are fetched before the engine starts; without them, they are mounted already.
+	Weights *Weights `json:"weights,omitempty"`
 }
 
 // Model names the model that is served.

@@ -60,6 +60,8 @@ func missing(v reflect.Value, place string) []string {
 		switch {
 		case field.Kind() == reflect.Struct:
 			out = append(out, missing(field, at)...)
+		case field.Kind() == reflect.Pointer && !field.IsNil():
+			out = append(out, missing(field.Elem(), at)...)
 		case !optional && empty(field):
 			out = append(out, at+" is missing")
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
@@ -97,11 +99,16 @@ func wrong(s Serve) []string {
 	if s.Engine.HealthPath != "" && !strings.HasPrefix(s.Engine.HealthPath, "/") {
 		out = append(out, fmt.Sprintf("engine.healthPath %q does not begin with /", s.Engine.HealthPath))
 	}
+	var weigh int64
+	if s.Weights != nil {
+		weigh = s.Weights.Bytes
+	}
 	for name, n := range map[string]int64{
 		"limits.drainSeconds": int64(s.Limits.DrainSeconds),
 		"limits.maxBodyBytes": s.Limits.MaxBodyBytes,
 		"limits.maxInFlight":  int64(s.Limits.MaxInFlight),
 		"model.context":       int64(s.Model.Context),
+		"weights.bytes":       weigh,
 	} {
 		if n < 0 {
 			out = append(out, fmt.Sprintf("%s is %d, below zero", name, n))
@@ -112,7 +119,7 @@ func wrong(s Serve) []string {
 			out = append(out, fmt.Sprintf("engine.env[%d].name %q is not a variable's name", i, e.Name))
 		}
 	}
-	return out
+	return append(out, wrongWeights(s.Weights)...)
 }
 
 // validURL says whether the runner can reach an engine at u.

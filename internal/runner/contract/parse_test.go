@@ -62,7 +62,17 @@ func TestParseNamesThePlace(t *testing.T) {
 		"a health path without a slash": {`"/health"`, `"health"`, `engine.healthPath "health" does not begin with /`},
 		"a field twice":                 {`"limits": {}`, `"limits": {"maxInFlight": 1, "maxInFlight": 2}`, `duplicate field "limits.maxInFlight"`},
 		"a word for a number":           {`2048`, `"many"`, `model.context is a string, want int`},
-		"something behind the end":      {`"limits": {}`, `"limits": {}}}`, `invalid character '}' after top-level value`},
+		"weights from nowhere":          {`"limits": {}`, `"limits": {}, "weights": {"dir": "/weights/model"}`, `weights has not exactly one of image and hub`},
+		"weights without a folder":      {`"limits": {}`, `"limits": {}, "weights": {"image": {}}`, `weights.dir is missing; weights.image.reference is missing`},
+		"a folder that leads out":       {`"limits": {}`, `"limits": {}, "weights": {"dir": "/weights/../etc", "image": {"reference": "h/m:1"}}`, `weights.dir "/weights/../etc" is not the absolute path of a folder`},
+		"weights below zero":            {`"limits": {}`, `"limits": {}, "weights": {"dir": "/w", "bytes": -1, "image": {"reference": "h/m:1"}}`, `weights.bytes is -1, below zero`},
+		"a hub without a revision":      {`"limits": {}`, `"limits": {}, "weights": {"dir": "/w", "hub": {"endpoint": "https://h", "repository": "a/b"}}`, `weights.hub.revision is missing`},
+		"a hub of another kind": {
+			`"limits": {}`, `"limits": {}, "weights": {"dir": "/w", "hub": {"endpoint": "ftp://h", "repository": "a/../b", "revision": "main", "files": ["[", ""]}}`,
+			`weights.hub.endpoint "ftp://h" is not of the form https://host; weights.hub.repository "a/../b" is not of the form owner/name; ` +
+				`weights.hub.files[0] "[" is not a pattern; weights.hub.files[1] "" is not a pattern`,
+		},
+		"something behind the end": {`"limits": {}`, `"limits": {}}}`, `invalid character '}' after top-level value`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -45,6 +45,7 @@ func render(folder string) ([]byte, error) {
 	root.Schema = "http://json-schema.org/draft-07/schema#"
 	root.Title = "The file that the Kaito operator writes and kaito-runner reads"
 	root.Properties["apiVersion"].Enum = []string{contract.Version}
+	root.Properties["weights"].OneOf = []schema{{Required: []string{"image"}}, {Required: []string{"hub"}}}
 
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

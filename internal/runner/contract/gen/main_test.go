@@ -42,13 +42,26 @@ func TestSchemaTakesTheExamplesAndRefusesTheirFaults(t *testing.T) {
 	}
 	minimal := filepath.Join(folder, "examples", "minimal.json")
 	for fault, change := range map[string]func(map[string]any){
-		"a missing engine":      func(m map[string]any) { delete(m, "engine") },
-		"an unknown field":      func(m map[string]any) { m["extra"] = "x" },
-		"an empty command":      func(m map[string]any) { m["engine"].(map[string]any)["command"] = []any{} },
-		"an empty model id":     func(m map[string]any) { m["model"].(map[string]any)["id"] = "" },
-		"a context of zero":     func(m map[string]any) { m["model"].(map[string]any)["context"] = float64(0) },
-		"a limit below zero":    func(m map[string]any) { m["limits"].(map[string]any)["maxInFlight"] = float64(-1) },
-		"another version":       func(m map[string]any) { m["apiVersion"] = "runner.kaito.sh/v9" },
+		"a missing engine":   func(m map[string]any) { delete(m, "engine") },
+		"an unknown field":   func(m map[string]any) { m["extra"] = "x" },
+		"an empty command":   func(m map[string]any) { m["engine"].(map[string]any)["command"] = []any{} },
+		"an empty model id":  func(m map[string]any) { m["model"].(map[string]any)["id"] = "" },
+		"a context of zero":  func(m map[string]any) { m["model"].(map[string]any)["context"] = float64(0) },
+		"a limit below zero": func(m map[string]any) { m["limits"].(map[string]any)["maxInFlight"] = float64(-1) },
+		"another version":    func(m map[string]any) { m["apiVersion"] = "runner.kaito.sh/v9" },
+		"weights from nowhere": func(m map[string]any) {
+			m["weights"] = map[string]any{"dir": "/weights/model"}
+		},
+		"weights from two places": func(m map[string]any) {
+			m["weights"] = map[string]any{
+				"dir":   "/weights/model",
+				"image": map[string]any{"reference": "registry.local:5000/m:1"},
+				"hub":   map[string]any{"endpoint": "https://huggingface.co", "repository": "a/b", "revision": "main"},
+			}
+		},
+		"an image without a reference": func(m map[string]any) {
+			m["weights"] = map[string]any{"dir": "/weights/model", "image": map[string]any{"plainHTTP": true}}
+		},
 		"a word for the limits": func(m map[string]any) { m["limits"] = "none" },
 	} {
 		if errs := check(t, minimal, change); len(errs) == 0 {

@@ -16,7 +16,7 @@ type schema struct {
 	Schema      string             `json:"$schema,omitempty"`
 	Title       string             `json:"title,omitempty"`
 	Description string             `json:"description,omitempty"`
-	Type        string             `json:"type"`
+	Type        string             `json:"type,omitempty"`
 	Enum        []string           `json:"enum,omitempty"`
 	Minimum     *int               `json:"minimum,omitempty"`
 	MinLength   int                `json:"minLength,omitempty"`
@@ -25,6 +25,7 @@ type schema struct {
 	Properties  map[string]*schema `json:"properties,omitempty"`
 	Required    []string           `json:"required,omitempty"`
 	Additional  *bool              `json:"additionalProperties,omitempty"`
+	OneOf       []schema           `json:"oneOf,omitempty"`
 }
 
 // object describes a struct; said holds the comments by "Type.Field".
@@ -52,11 +53,15 @@ func value(t reflect.Type, said map[string]string) *schema {
 	switch t.Kind() {
 	case reflect.Struct:
 		return object(t, said)
+	case reflect.Pointer:
+		return value(t.Elem(), said)
 	case reflect.Slice:
 		items := value(t.Elem(), said)
 		return &schema{Type: "array", Items: items}
 	case reflect.Int, reflect.Int64:
 		return &schema{Type: "integer", Minimum: new(int)}
+	case reflect.Bool:
+		return &schema{Type: "boolean"}
 	case reflect.String:
 		return &schema{Type: "string"}
 	default:
