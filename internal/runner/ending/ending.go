@@ -18,6 +18,18 @@ const (
 	ConfigInvalid Reason = "ConfigInvalid"
 	// WeightsMissing: a file that the engine needs is absent or empty.
 	WeightsMissing Reason = "WeightsMissing"
+	// WeightsUnreachable: the registry or hub did not answer, or broke off, again and again. May pass.
+	WeightsUnreachable Reason = "WeightsUnreachable"
+	// WeightsRefused: the registry or hub wants other credentials, or none of us. Final until they are changed.
+	WeightsRefused Reason = "WeightsRefused"
+	// WeightsNotFound: the image, repository, revision or file does not exist. Final until it is named otherwise.
+	WeightsNotFound Reason = "WeightsNotFound"
+	// WeightsCorrupt: what arrived has another digest than was promised, twice.
+	WeightsCorrupt Reason = "WeightsCorrupt"
+	// WeightsUnusable: what is there must not or cannot be taken: pickles only, links, paths that lead out.
+	WeightsUnusable Reason = "WeightsUnusable"
+	// DiskFull: the volume for the weights is too small. Final until it is larger.
+	DiskFull Reason = "DiskFull"
 	// PortTaken: the runner's own port cannot be opened.
 	PortTaken Reason = "PortTaken"
 	// EngineNotStarted: the engine's program cannot be executed.

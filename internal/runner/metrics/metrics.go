@@ -90,6 +90,24 @@ func New(who Identity, timeline *phase.Timeline, inFlight func() int) *Metrics {
 	return m
 }
 
+// Weights adds the progress of a fetch, which is asked at each scrape.
+func (m *Metrics) Weights(progress func() (done, total int64)) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kaito_weights_bytes_fetched", Help: "Bytes of the weights that are there.",
+		}, func() float64 {
+			done, _ := progress()
+			return float64(done)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "kaito_weights_bytes", Help: "Bytes of the weights in all; 0 until that is known.",
+		}, func() float64 {
+			_, total := progress()
+			return float64(total)
+		}),
+	)
+}
+
 // Rejected counts a request that was refused before it reached the engine.
 func (m *Metrics) Rejected(why Reason) {
 	m.rejections.WithLabelValues(string(why)).Inc()

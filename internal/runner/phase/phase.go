@@ -3,6 +3,7 @@
 package phase
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +15,8 @@ type Phase string
 const (
 	// Checking: contract and files are looked at; the engine is not started.
 	Checking Phase = "checking"
+	// Fetching: the weights are brought in from a registry or a hub.
+	Fetching Phase = "fetching"
 	// Starting: the engine's process runs and its port does not answer.
 	Starting Phase = "starting"
 	// Loading: the engine answers that it is not ready: it loads the model.
@@ -27,7 +30,7 @@ const (
 )
 
 // StartUp lists the phases that a pod passes before it is first ready.
-func StartUp() []Phase { return []Phase{Checking, Starting, Loading} }
+func StartUp() []Phase { return []Phase{Checking, Fetching, Starting, Loading} }
 
 // Timeline records when each phase was entered. It is safe for concurrent use.
 type Timeline struct {
@@ -47,13 +50,13 @@ func New(now func() time.Time, started time.Time) *Timeline {
 	}
 }
 
-// Enter goes to a phase. Draining is final, and Starting and Loading never come
+// Enter goes to a phase. Draining is final, and Fetching, Starting and Loading never come
 // after Ready: both are ignored then.
 func (t *Timeline) Enter(p Phase) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	_, served := t.entered[Ready]
-	if t.current == Draining || (served && (p == Starting || p == Loading)) {
+	if t.current == Draining || (served && slices.Contains(StartUp(), p)) {
 		return
 	}
 	t.current = p

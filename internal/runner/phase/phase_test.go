@@ -30,6 +30,11 @@ func TestTimeline(t *testing.T) {
 			want:  phase.Draining, served: true,
 			parts: map[phase.Phase]float64{phase.Checking: 1, phase.Starting: 2, phase.Loading: 3}, total: 6,
 		},
+		"weights are fetched first": {
+			steps: []step{{1, phase.Fetching}, {4, phase.Starting}, {2, phase.Ready}, {1, phase.Unhealthy}, {1, phase.Fetching}},
+			want:  phase.Unhealthy, served: true,
+			parts: map[phase.Phase]float64{phase.Checking: 1, phase.Fetching: 4, phase.Starting: 2}, total: 7,
+		},
 		"an engine that is ready with its first answer never loads": {
 			steps: []step{{1, phase.Starting}, {2, phase.Ready}},
 			want:  phase.Ready, served: true,

@@ -33,6 +33,9 @@ func (s *server) build(base *url.URL) {
 	s.engine = engine.New(c.Engine.Name, s.engineModel(), base, transport)
 	who := metrics.Identity{Workspace: c.Workspace, Model: c.Model.ID, Engine: c.Engine.Name, Version: s.Version}
 	s.metrics = metrics.New(who, s.timeline, s.gate.InFlight)
+	if s.Fetch != nil {
+		s.metrics.Weights(func() (int64, int64) { return s.fetched.done.Load(), s.fetched.total.Load() })
+	}
 
 	names := proxy.Names{ID: c.Model.ID, Aliases: c.Model.Aliases, Engine: s.engineModel()}
 	body := intake.Reader{Limit: c.Limits.MaxBodyBytes, Now: s.Now}
@@ -76,6 +79,9 @@ type status struct {
 	StartUp map[phase.Phase]float64 `json:"startup"`
 	// InFlight is how many requests are at the engine.
 	InFlight int `json:"inFlight"`
+	// BytesDone and BytesTotal are how much of the weights is there; absent where they are mounted.
+	BytesDone  *int64 `json:"bytesDone,omitempty"`
+	BytesTotal *int64 `json:"bytesTotal,omitempty"`
 }
 
 // health answers 200 only when the engine can answer.
@@ -91,6 +97,7 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 		parts[p] = math.Round(seconds*1000) / 1000 // milliseconds are as exact as it gets
 	}
 	out := status{Status: "loading", Phase: now, Model: s.Contract.Model.ID, StartUp: parts, InFlight: s.gate.InFlight()}
+	out.BytesDone, out.BytesTotal = s.fetched.bytes(s.Fetch != nil)
 	code := http.StatusServiceUnavailable
 	switch now {
 	case phase.Ready:

@@ -48,6 +48,8 @@ type Options struct {
 	Poll time.Duration
 	// Watch is how often it is asked once the engine is ready.
 	Watch time.Duration
+	// Fetch brings the weights in before the engine starts; nil: they are there.
+	Fetch FetchFunc
 	// MemoryKills counts processes of this container that were killed for memory.
 	MemoryKills func() int
 	// Reap collects children other than the engine, whose process id it gets; nil does nothing.
@@ -67,6 +69,7 @@ type server struct {
 	metrics  *metrics.Metrics
 	handler  http.Handler
 	process  *process.Process
+	fetched  fetched
 }
 
 // headerPatience bounds how long a client may take to send its headers.
@@ -106,6 +109,9 @@ func finish(ctx context.Context, web *http.Server) error {
 
 // live checks, starts the engine and waits for what ends the run.
 func (s *server) live(ctx context.Context, broken <-chan error) error {
+	if stopped, err := s.fetch(ctx); stopped || err != nil {
+		return err
+	}
 	if end := s.checkFiles(); end != nil {
 		return end
 	}

@@ -56,7 +56,7 @@ func (s *server) nowReady() {
 		return
 	}
 	parts, total := s.timeline.Seconds()
-	s.Log.Info("engine is ready", "before", before, "checking", parts[phase.Checking],
+	s.Log.Info("engine is ready", "before", before, "checking", parts[phase.Checking], "fetching", parts[phase.Fetching],
 		"starting", parts[phase.Starting], "loading", parts[phase.Loading], "total", total)
 }
 
