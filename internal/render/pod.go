@@ -91,8 +91,8 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 		WithPorts(corev1ac.ContainerPort().WithName("http").WithContainerPort(contract.Port).WithProtocol(corev1.ProtocolTCP)).
 		WithSecurityContext(locked()).
 		WithResources(corev1ac.ResourceRequirements().WithRequests(needs).WithLimits(needs)).
-		WithStartupProbe(health().WithPeriodSeconds(2).WithFailureThreshold(startupTries(s.Plan.Memory.Weights))).
-		WithReadinessProbe(health().WithPeriodSeconds(5).WithFailureThreshold(2)).
+		WithStartupProbe(probe("/health").WithPeriodSeconds(2).WithFailureThreshold(startupTries(s.Plan.Memory.Weights))).
+		WithReadinessProbe(probe("/ready").WithPeriodSeconds(5).WithFailureThreshold(2)).
 		WithVolumeMounts(
 			mount().WithName(binaryVolume).WithMountPath(contract.BinaryDir).WithReadOnly(true),
 			mount().WithName(configVolume).WithMountPath(contract.ConfigDir).WithReadOnly(true),
@@ -109,9 +109,11 @@ func startupTries(weights model.Bytes) int32 {
 	return int32((base + gib*perGiB) / period)
 }
 
-func health() *corev1ac.ProbeApplyConfiguration {
+// probe asks the runner. While a pod drains /health says 503 and /ready 200, so that the
+// pod stays what Services fall back to when no other is left.
+func probe(path string) *corev1ac.ProbeApplyConfiguration {
 	return corev1ac.Probe().
-		WithHTTPGet(corev1ac.HTTPGetAction().WithPath("/health").WithPort(intstr.FromInt32(contract.Port))).
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromInt32(contract.Port))).
 		WithTimeoutSeconds(5)
 }
 

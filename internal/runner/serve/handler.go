@@ -51,12 +51,11 @@ func (s *server) build(base *url.URL) {
 	mux.Handle("/v1/models/", s.counted(in.ready(refusal.OpenAI, models)))
 	mux.HandleFunc("/health", s.health)
 	mux.HandleFunc("/healthz", s.health) // the first releases of the reference
+	mux.HandleFunc("/ready", s.ready)
 	mux.Handle("/metrics", &metrics.Page{Own: s.metrics, Engine: s.engine.Metrics, Log: s.Log})
 	mux.HandleFunc("/", root)
 	s.handler = mux
 }
-
-func (s *server) counted(next http.Handler) http.Handler { return counted(s.metrics, s.Now, next) }
 
 // root answers GET / as the reference does, and everything else with 404.
 func root(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +66,7 @@ func root(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]string{"message": "Server is running"})
 }
 
-// status is the body of GET /health.
+// status is the body of GET /health and GET /ready.
 type status struct {
 	// Status is ok, loading, unhealthy or draining.
 	Status string `json:"status"`
@@ -86,11 +85,25 @@ type status struct {
 
 // health answers 200 only when the engine can answer.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
+	now := s.timeline.Current()
+	s.tell(w, r, now, now == phase.Ready)
+}
+
+// ready answers 200 while requests may come: when the engine can answer, and also while
+// a pod that has served drains. A terminating pod is an endpoint only where no other is
+// left; with a failing probe the client would find nobody, with this one it gets an
+// answer within the grace and a 503 that says why after it.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	now := s.timeline.Current()
+	s.tell(w, r, now, now == phase.Ready || (now == phase.Draining && s.timeline.Served()))
+}
+
+// tell answers with the phase now and how the pod came there.
+func (s *server) tell(w http.ResponseWriter, r *http.Request, now phase.Phase, good bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		refusal.Detail(w, refusal.Method(http.MethodGet))
 		return
 	}
-	now := s.timeline.Current()
 	parts, total := s.timeline.Seconds()
 	parts["total"] = total
 	for p, seconds := range parts {
@@ -98,12 +111,15 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	}
 	out := status{Status: "loading", Phase: now, Model: s.Contract.Model.ID, StartUp: parts, InFlight: s.gate.InFlight()}
 	out.BytesDone, out.BytesTotal = s.fetched.bytes(s.Fetch != nil)
-	code := http.StatusServiceUnavailable
 	switch now {
 	case phase.Ready:
-		out.Status, code = "ok", http.StatusOK
+		out.Status = "ok"
 	case phase.Unhealthy, phase.Draining:
 		out.Status = string(now)
+	}
+	code := http.StatusServiceUnavailable
+	if good {
+		code = http.StatusOK
 	}
 	answer(w, code, out)
 }

@@ -18,15 +18,21 @@ const clientGone = 499
 // record notes what a handler answered and when.
 type record struct {
 	http.ResponseWriter
-	now   func() time.Time
-	code  int
-	first time.Time
+	now      func() time.Time
+	stopping func() bool
+	code     int
+	first    time.Time
 }
 
-// WriteHeader notes the status; 1xx are not yet the answer.
+// WriteHeader notes the status; 1xx are not yet the answer. An answer of a pod that
+// stops tells the client to send its next request elsewhere, also where the request
+// came before the stop.
 func (r *record) WriteHeader(code int) {
 	if r.code == 0 && code >= http.StatusOK {
 		r.code = code
+		if r.stopping() {
+			r.Header().Set("Connection", "close")
+		}
 	}
 	r.ResponseWriter.WriteHeader(code)
 }
@@ -34,7 +40,7 @@ func (r *record) WriteHeader(code int) {
 // Write notes the first byte.
 func (r *record) Write(p []byte) (int, error) {
 	if r.code == 0 {
-		r.code = http.StatusOK
+		r.WriteHeader(http.StatusOK)
 	}
 	if r.first.IsZero() {
 		r.first = r.now()
@@ -47,10 +53,12 @@ func (r *record) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // counted counts every answer of next, also of one that ends in a panic, which is how
 // a broken stream ends.
-func counted(m *metrics.Metrics, now func() time.Time, next http.Handler) http.Handler {
+func (s *server) counted(next http.Handler) http.Handler {
+	now, m := s.Now, s.metrics
+	stopping := func() bool { return s.timeline.Current() == phase.Draining }
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := now()
-		rec := &record{ResponseWriter: w, now: now}
+		rec := &record{ResponseWriter: w, now: now, stopping: stopping}
 		defer func() {
 			code, first := rec.code, -1.0
 			switch {
@@ -79,13 +87,9 @@ type door struct {
 // ready refuses requests, in the given shape, while the engine cannot answer.
 func (d *door) ready(shape refusal.Shape, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		now := d.timeline.Current()
-		if now == phase.Draining {
-			w.Header().Set("Connection", "close") // the next request shall go elsewhere
-		}
 		if !d.timeline.Served() {
 			d.metrics.Rejected(metrics.NotReady)
-			shape(w, refusal.NotReady(string(now)))
+			shape(w, refusal.NotReady(string(d.timeline.Current())))
 			return
 		}
 		next.ServeHTTP(w, r)

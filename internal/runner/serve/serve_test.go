@@ -87,12 +87,20 @@ func port(t *testing.T) net.Listener {
 	return l
 }
 
+// engines counts the engines of this program.
+var engines atomic.Int32
+
+// own is an address that nobody else takes between now and the engine's start: the
+// loopback network is large, and outgoing connections come from 127.0.0.1 alone.
+func own() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.%d:5001", 1+(pid>>8)&0x7f, pid&0xff, engines.Add(1))
+}
+
 // start starts a runner; change may alter what it is told, env what its engine does.
 func start(t *testing.T, change func(*serve.Options), env ...string) *run {
 	t.Helper()
-	free := port(t)
-	address := free.Addr().String()
-	free.Close()
+	address := own()
 	front := port(t)
 	r := &run{
 		t: t, url: "http://" + front.Addr().String(), signals: make(chan os.Signal, 4),
@@ -166,17 +174,23 @@ type answer struct {
 	code   int
 	body   string
 	header http.Header
+	closes bool // the server asks for the end of the connection
 	err    error
 }
 
+func (r *run) get(path string) answer { return read(http.Get(r.url + path)) }
+
 func (r *run) post(path, body string) answer {
-	resp, err := http.Post(r.url+path, "application/json", strings.NewReader(body))
+	return read(http.Post(r.url+path, "application/json", strings.NewReader(body)))
+}
+
+func read(resp *http.Response, err error) answer {
 	if err != nil {
 		return answer{err: err}
 	}
 	defer resp.Body.Close()
 	out, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, strings.TrimSpace(string(out)), resp.Header, err}
+	return answer{resp.StatusCode, strings.TrimSpace(string(out)), resp.Header, resp.Close, err}
 }
 
 // background sends a request and returns once it is at the engine.
@@ -371,7 +385,7 @@ func TestWhatIsNotServedIsNotFound(t *testing.T) {
 	r := start(t, asIs)
 	r.ready()
 	for path, want := range map[string]int{
-		"/": 200, "/healthz": 200, "/v1/models": 200, "/v1/models/small": 200, "/metrics": 200,
+		"/": 200, "/healthz": 200, "/ready": 200, "/v1/models": 200, "/v1/models/small": 200, "/metrics": 200,
 		"/slots": 404, "/props": 404, "/lora-adapters": 404, "/completion": 404, "/v1/nothing": 404, "/chat": 405, "/v1": 404,
 	} {
 		resp, err := http.Get(r.url + path)
