@@ -178,13 +178,13 @@ type answer struct {
 	err    error
 }
 
-func (r *run) get(path string) answer { return read(http.Get(r.url + path)) }
+func (r *run) get(path string) answer { return received(http.Get(r.url + path)) }
 
 func (r *run) post(path, body string) answer {
-	return read(http.Post(r.url+path, "application/json", strings.NewReader(body)))
+	return received(http.Post(r.url+path, "application/json", strings.NewReader(body)))
 }
 
-func read(resp *http.Response, err error) answer {
+func received(resp *http.Response, err error) answer {
 	if err != nil {
 		return answer{err: err}
 	}
