@@ -3,14 +3,20 @@
 //
 //	go run ./bench
 //	go run ./bench -run package -bytes 4000000000
+//	go run ./bench -run runner -span 20s
+//	go run ./bench -run tokens -cluster
+//
+// Figures of which one is compared with another are taken in one run, in turns.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"regexp"
@@ -34,23 +40,46 @@ type options struct {
 	bytes int64
 	// stopwatch starts a measurement of wall and CPU time.
 	stopwatch func() stopwatch
+	// now is the clock.
+	now func() time.Time
+	// span is how long each side of a pair is measured.
+	span time.Duration
+	// runner is the built kaito-runner.
+	runner string
+	// cluster says that benchmarks may start a local cluster.
+	cluster bool
+	// progress gets a word on what goes on.
+	progress io.Writer
 }
 
-// benchmark is a name and a function that returns figures without conditions.
+// benchmark is a name and a function that returns figures with those conditions that
+// are its own, or a skip.
 type benchmark struct {
 	name string
 	run  func(context.Context, options) ([]result, error)
 }
+
+// skip is why a benchmark was not run here.
+type skip string
+
+// Error says why.
+func (s skip) Error() string { return string(s) }
 
 // benchmarks is the list that later work adds to.
 func benchmarks() []benchmark {
 	return []benchmark{
 		{"model package", packageModel},
 		{"model push", pushModel},
+		{"runner latency", runnerLatency},
+		{"runner large prompts", runnerPrompts},
 	}
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == beStub {
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", serveStub(os.Args[2]))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -67,6 +96,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	size := flags.Int64("bytes", 1_000_000_000, "`SIZE` of the model that is packaged")
 	file := flags.String("out", "bench/results.json", "`FILE` for the results")
 	scratch := flags.String("dir", "", "scratch `DIR` on the disk to measure (default: the system's temporary folder)")
+	span := flags.Duration("span", 20*time.Second, "measure each side of a pair this `LONG`")
+	runner := flags.String("runner", "bin/kaito-runner", "`FILE` of the built runner")
+	cluster := flags.Bool("cluster", false, "start a local cluster named bench for what needs one, and remove it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -82,18 +114,28 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	// The load at the start is a condition; ours comes later.
 	conditions := machine()
 	conditions["date"] = time.Now().UTC().Format(time.RFC3339)
+	o := options{
+		dir: dir, bytes: *size, stopwatch: startWatch(time.Now), now: time.Now,
+		span: *span, runner: *runner, cluster: *cluster, progress: progress,
+	}
 	var results []result
 	for _, b := range benchmarks() {
 		if !pattern.MatchString(b.name) {
 			continue
 		}
 		_, _ = fmt.Fprintln(progress, "measuring", b.name)
-		got, err := b.run(ctx, options{dir: dir, bytes: *size, stopwatch: startWatch(time.Now)})
-		if err != nil {
+		got, err := b.run(ctx, o)
+		var why skip
+		switch {
+		case errors.As(err, &why):
+			_, _ = fmt.Fprintf(out, "skipped %s: %s\n", b.name, why)
+		case err != nil:
 			return fmt.Errorf("measure %s: %w", b.name, err)
 		}
 		for _, r := range got {
-			r.Conditions = conditions
+			all := maps.Clone(conditions)
+			maps.Copy(all, r.Conditions)
+			r.Conditions = all
 			results = append(results, r)
 		}
 	}

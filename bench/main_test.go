@@ -12,7 +12,7 @@ func TestBenchWritesEveryFigureWithItsConditions(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "results.json")
 	var table, progress bytes.Buffer
-	if err := run(t.Context(), []string{"-bytes", "1000000", "-out", file, "-dir", t.TempDir()}, &table, &progress); err != nil {
+	if err := run(t.Context(), []string{"-run", "model", "-bytes", "1000000", "-out", file, "-dir", t.TempDir()}, &table, &progress); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(file)
