@@ -43,6 +43,8 @@ const (
 	ReasonDoesNotFit = "DoesNotFit"
 	// ReasonNameTaken is the reason of an object of somebody else that stands where a child belongs.
 	ReasonNameTaken = "NameTaken"
+	// ReasonInvalidSettings: the ConfigMap of inference.config asks for what the engine cannot do.
+	ReasonInvalidSettings = "InvalidSettings"
 )
 
 // Reasons of NodesReady and ResourceReady.

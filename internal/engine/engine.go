@@ -15,6 +15,8 @@ type Input struct {
 	Model model.Model
 	// Plan is how.
 	Plan model.Plan
+	// Settings are what the user asks of the engine; the plan knows those that shape it.
+	Settings Settings
 	// Weights is the folder that holds the files of the model.
 	Weights string
 	// Port is where the engine listens, on loopback.

@@ -160,9 +160,12 @@ func serving(t *testing.T, file string) render.Serving {
 	if err != nil {
 		t.Fatal(err)
 	}
+	start, err := llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return render.Serving{
-		Workspace: &in.Workspace, Model: m, Plan: plan,
-		Command: llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort}),
+		Workspace: &in.Workspace, Model: m, Plan: plan, Command: start,
 		Images: render.Images{
 			Runner: "registry.local:5000/kaito/runner:dev",
 			Engine: "registry.local:5000/kaito/llamacpp:dev",

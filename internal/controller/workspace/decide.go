@@ -146,10 +146,15 @@ func fitModel(p Planner, t *thought) bool {
 		t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 		return true
 	}
+	start, err := command(t.model, plan)
+	if err != nil {
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sentence(err)), true
+		return true
+	}
 	t.decision.nodes = v1beta1.NodesReady(nodes)
 	t.serving = &render.Serving{
 		Workspace: t.ws, Model: t.model, Plan: plan,
-		Command: command(t.model, plan),
+		Command: start,
 		Images: render.Images{
 			Runner: p.Images.Runner,
 			Engine: p.Images.Engines[plan.Engine],

@@ -22,7 +22,7 @@ const (
 )
 
 // command is how the engine of a plan is started. The plan names the only engine of this version.
-func command(m model.Model, plan model.Plan) engine.Command {
+func command(m model.Model, plan model.Plan) (engine.Command, error) {
 	return llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
 }
 

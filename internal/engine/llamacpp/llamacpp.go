@@ -8,40 +8,21 @@ import (
 	"strconv"
 
 	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/engine/flags"
 	"kaito.sh/kaito/internal/model"
 )
 
 // Name is the engine's name in plans, metrics and messages.
 const Name = "llamacpp"
 
-// Command is the command for a plan that reads a GGUF.
-func Command(in engine.Input) engine.Command {
+// Command is the command for a plan that reads a GGUF. What the user set wins over
+// our defaults, the plan wins over both: it has heard the user already.
+func Command(in engine.Input) (engine.Command, error) {
 	file := path.Join(in.Weights, in.Model.Forms[model.FormGGUF].File)
-	threads := strconv.Itoa(in.Plan.Threads)
+	arguments := flags.Merge(defaults(in.Model.Chat), in.Settings.Arguments[Name], planned(in, file))
 	return engine.Command{
 		Name: Name,
-		Args: append([]string{
-			"llama-server",
-			"--model", file,
-			"--alias", engine.ServedID(in.Model),
-			// Its default is loopback, but 9931: both are said, so that neither may drift.
-			"--host", "127.0.0.1",
-			"--port", strconv.Itoa(in.Port),
-			// The size of the context is the total, shared out evenly over the slots.
-			"--ctx-size", strconv.Itoa(in.Plan.Context * in.Plan.Slots),
-			"--parallel", strconv.Itoa(in.Plan.Slots),
-			// The default is all CPUs of the host. One thread more than the pod has
-			// cores makes each token wait at a barrier: 25 times slower.
-			"--threads", threads,
-			"--threads-batch", threads,
-			// The default is 8 GiB.
-			"--cache-ram", strconv.FormatInt(int64(in.Plan.Memory.PromptCache/model.MiB), 10),
-			"--metrics",
-			"--no-ui",
-			// What others ask is nobody's business.
-			"--no-slots",
-			"--offline",
-		}, chat(in.Model.Chat)...),
+		Args: append([]string{"llama-server"}, flags.Line(arguments)...),
 		Env: map[string]string{
 			// OpenMP threads sleep at barriers instead of burning the pod's CPU.
 			"GOMP_SPINCOUNT":  "0",
@@ -50,23 +31,49 @@ func Command(in engine.Input) engine.Command {
 		URL:        fmt.Sprintf("http://127.0.0.1:%d", in.Port),
 		HealthPath: "/health",
 		Files:      []string{file},
+	}, nil
+}
+
+// planned are the flags that no user sets, and those whose wishes the plan has heard.
+func planned(in engine.Input, file string) []flags.Argument {
+	threads := strconv.Itoa(in.Plan.Threads)
+	return []flags.Argument{
+		flags.Set("model", file),
+		flags.Set("alias", engine.ServedID(in.Model)),
+		// Its default is loopback, but 9931: both are said, so that neither may drift.
+		flags.Set("host", "127.0.0.1"),
+		flags.Set("port", strconv.Itoa(in.Port)),
+		// The size of the context is the total, shared out evenly over the slots.
+		flags.Set("ctx-size", strconv.Itoa(in.Plan.Context*in.Plan.Slots)),
+		flags.Set("parallel", strconv.Itoa(in.Plan.Slots)),
+		// The default is all CPUs of the host. One thread more than the pod has
+		// cores makes each token wait at a barrier: 25 times slower.
+		flags.Set("threads", threads),
+		flags.Set("threads-batch", threads),
+		// The default is 8 GiB.
+		flags.Set("cache-ram", strconv.FormatInt(int64(in.Plan.Memory.PromptCache/model.MiB), 10)),
+		flags.On("metrics"),
+		flags.Off("ui", "no-ui"),
+		// What others ask is nobody's business.
+		flags.Off("slots", "no-slots"),
+		flags.On("offline"),
 	}
 }
 
-// chat are the flags for a model whose files say badly how to talk to it. A
-// request may ask for other sampling, not for another template.
-func chat(c model.Chat) []string {
-	var flags []string
+// defaults are for a model whose files say badly how to talk to it. A request may
+// ask for other sampling, not for another template.
+func defaults(c model.Chat) []flags.Argument {
+	var all []flags.Argument
 	if c.Template != "" {
-		flags = append(flags, "--chat-template", c.Template)
+		all = append(all, flags.Set("chat-template", c.Template))
 	}
 	if c.Temperature != nil {
-		flags = append(flags, "--temp", number(*c.Temperature))
+		all = append(all, flags.Set("temp", number(*c.Temperature)))
 	}
 	if c.TopP != nil {
-		flags = append(flags, "--top-p", number(*c.TopP))
+		all = append(all, flags.Set("top-p", number(*c.TopP)))
 	}
-	return flags
+	return all
 }
 
 // number is the shortest way to write f.
