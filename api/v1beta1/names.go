@@ -21,10 +21,20 @@ const (
 	RoleTune = "tune"
 )
 
+// Keys of the ConfigMaps that a Workspace names.
+const (
+	// ConfigKeyInference is the key that inference.config is read from.
+	ConfigKeyInference = "inference_config.yaml"
+	// ConfigKeyTuning is the key that tuning.config is read from.
+	ConfigKeyTuning = "training_config.yaml"
+)
+
 // Annotations.
 const (
 	// AnnotationConfigHash is a hash of what a pod reads once at its start; a change rolls the pod.
 	AnnotationConfigHash = "kaito.sh/config-hash"
+	// AnnotationAppliedHash on a child is the hash of what the operator last applied to it.
+	AnnotationAppliedHash = "kaito.sh/applied-hash"
 	// AnnotationEnableLB on a Workspace, with value True, makes its Service a load balancer.
 	AnnotationEnableLB = "kaito.sh/enablelb"
 )

@@ -10,12 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/selection"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -41,7 +36,7 @@ const syncPatience = 500 * time.Millisecond
 
 // Run runs the operator against a cluster until ctx ends or a part of it fails.
 func Run(ctx context.Context, cluster *rest.Config, cfg config.Operator, log logr.Logger) error {
-	mgr, err := New(cluster, cfg, log)
+	mgr, err := New(ctx, cluster, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -52,7 +47,7 @@ func Run(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 }
 
 // New makes a manager with every controller.
-func New(cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manager, error) {
+func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manager, error) {
 	scheme, err := Scheme()
 	if err != nil {
 		return nil, err
@@ -61,15 +56,20 @@ func New(cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manag
 	if err != nil {
 		return nil, fmt.Errorf("load the catalog: %w", err)
 	}
-	ours, err := selectOurs()
+	kept, err := workspace.Cache()
 	if err != nil {
 		return nil, err
 	}
+	// The API server shares its time fairly among its clients by its own means; a second
+	// brake in the client only makes a thousand Workspaces wait.
+	cluster = rest.CopyConfig(cluster)
+	cluster.QPS = -1
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme: scheme,
 		Logger: log,
-		Cache:  cache.Options{ByObject: ours, DefaultTransform: cache.TransformStripManagedFields()},
-		Client: client.Options{FieldOwner: v1beta1.FieldOwner},
+		Cache:  cache.Options{ByObject: kept, DefaultTransform: cache.TransformStripManagedFields()},
+		// A pass sees what the pass before it wrote, so nothing is written twice.
+		Client: client.Options{FieldOwner: v1beta1.FieldOwner, Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
 
 		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddress},
 		HealthProbeBindAddress: cfg.HealthAddress,
@@ -85,7 +85,7 @@ func New(cluster *rest.Config, cfg config.Operator, log logr.Logger) (ctrl.Manag
 	err = errors.Join(
 		mgr.AddHealthzCheck("alive", healthz.Ping),
 		mgr.AddReadyzCheck("cache", synced(mgr)),
-		controllers(mgr, models, cfg),
+		controllers(ctx, mgr, models, cfg),
 	)
 	return mgr, err
 }
@@ -104,7 +104,7 @@ func synced(mgr ctrl.Manager) healthz.Checker {
 }
 
 // controllers is the one list of controllers.
-func controllers(mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator) error {
+func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator) error {
 	return workspace.New(workspace.Inputs{
 		Planner: workspace.Planner{
 			Catalog: models,
@@ -119,7 +119,7 @@ func controllers(mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator)
 		Writer:   kube.NewWriter(mgr.GetClient()),
 		Recorder: mgr.GetEventRecorder(v1beta1.FieldOwner),
 		Clock:    clock.RealClock{},
-	}).SetupWith(mgr)
+	}).SetupWith(ctx, mgr)
 }
 
 // Scheme knows the kinds that the operator reads and writes.
@@ -129,21 +129,4 @@ func Scheme() (*runtime.Scheme, error) {
 		return nil, fmt.Errorf("make the scheme: %w", err)
 	}
 	return scheme, nil
-}
-
-// selectOurs keeps the cache to objects that carry our label, so that the operator's
-// memory does not grow with everything else in the cluster.
-func selectOurs() (map[client.Object]cache.ByObject, error) {
-	labelled, err := labels.NewRequirement(v1beta1.LabelWorkspace, selection.Exists, nil)
-	if err != nil {
-		return nil, fmt.Errorf("select our objects: %w", err)
-	}
-	ours := cache.ByObject{Label: labels.NewSelector().Add(*labelled)}
-	return map[client.Object]cache.ByObject{
-		&corev1.Pod{}:                   ours,
-		&corev1.Service{}:               ours,
-		&corev1.ConfigMap{}:             ours,
-		&appsv1.StatefulSet{}:           ours,
-		&policyv1.PodDisruptionBudget{}: ours,
-	}, nil
 }

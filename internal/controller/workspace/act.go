@@ -8,8 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"kaito.sh/kaito/api/v1beta1"
-	"kaito.sh/kaito/internal/kube"
-	"kaito.sh/kaito/internal/render"
 )
 
 // errRefused marks children that the API server does not accept: no retry helps,
@@ -17,26 +15,15 @@ import (
 var errRefused = errors.New("refused by the API server")
 
 // act writes the children of a decision.
-func (r *Reconciler) act(ctx context.Context, d decision) error {
+func (r *Reconciler) act(ctx context.Context, o observed, d decision) error {
 	if d.serving == nil {
 		return nil
 	}
-	err := r.writer.Apply(ctx, children(*d.serving))
+	err := r.writer.Apply(ctx, wanted(o, *d.serving))
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	return err
-}
-
-// children are in the order in which they are needed: what a pod mounts comes before it.
-func children(s render.Serving) []kube.Child {
-	ws := s.Workspace
-	return []kube.Child{
-		{Kind: "ConfigMap", Name: render.RunnerConfigName(ws), Object: render.RunnerConfig(s)},
-		{Kind: "Service", Name: ws.Name, Object: render.Service(s)},
-		{Kind: "PodDisruptionBudget", Name: ws.Name, Object: render.DisruptionBudget(s)},
-		{Kind: "StatefulSet", Name: ws.Name, Object: render.StatefulSet(s)},
-	}
 }
 
 // refusedByServer puts the server's answer where the user looks.

@@ -9,23 +9,26 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/kube"
+)
+
+const (
+	// concurrent passes wait mostly for the API server, which is asked to be fair by its own means.
+	concurrent = 16
+	// passLimit ends a pass that waits for a cache that is cut off from its server; it is tried again.
+	passLimit = time.Minute
 )
 
 // Reconciler brings the cluster to what Workspaces ask for.
@@ -69,7 +72,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // children go with their owner
 	}
 	d := r.planner.decide(o)
-	err = r.act(ctx, d)
+	if d.serving != nil {
+		news, err := r.doubleCheck(ctx, &o, *d.serving)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if news {
+			d = r.planner.decide(o)
+		}
+	}
+	err = r.act(ctx, o, d)
 	if errors.Is(err, errRefused) {
 		d.refusedByServer(o, err)
 		err = nil
@@ -78,46 +90,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // SetupWith registers the controller and what it watches.
-func (r *Reconciler) SetupWith(mgr ctrl.Manager) error {
-	byLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-		name := o.GetLabels()[v1beta1.LabelWorkspace]
-		if name == "" {
-			return nil
-		}
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
-	})
-	err := ctrl.NewControllerManagedBy(mgr).
-		For(&v1beta1.Workspace{}).
-		Owns(&appsv1.StatefulSet{}).
-		Owns(&corev1.Service{}).
-		Owns(&corev1.ConfigMap{}).
-		Owns(&policyv1.PodDisruptionBudget{}).
-		Watches(&corev1.Pod{}, byLabel).
-		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.selectors), builder.WithPredicates(nodeNews())).
+func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
+	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	build := ctrl.NewControllerManagedBy(mgr).For(&v1beta1.Workspace{})
+	for _, kind := range Kinds() {
+		build.Owns(kind)
+	}
+	err := build.
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.byNode), builder.WithPredicates(nodeNews())).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfig), builder.WithPredicates(configNews())).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent, ReconciliationTimeout: passLimit}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the workspace controller: %w", err)
 	}
 	return nil
-}
-
-// selectors finds the Workspaces that a node may serve. For an update it is asked
-// with the old and the new labels, so a node that leaves is noticed as well.
-func (r *Reconciler) selectors(ctx context.Context, node client.Object) []reconcile.Request {
-	var list v1beta1.WorkspaceList
-	if err := r.cached.List(ctx, &list); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "list Workspaces for a node", "node", node.GetName())
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		ws := &list.Items[i]
-		selector, err := metav1.LabelSelectorAsSelector(ws.Resource.LabelSelector)
-		if err == nil && selector.Matches(labels.Set(node.GetLabels())) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(ws)})
-		}
-	}
-	return requests
 }
 
 // report writes the status once, when it changed, and tells what turned as events.

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { api.Main(m) }
 // subtests of a test: controllers of one name cannot be registered twice.
 func operate(t *testing.T) client.Client {
 	t.Helper()
-	mgr, err := operator.New(api.Config(t), config.Operator{
+	mgr, err := operator.New(t.Context(), api.Config(t), config.Operator{
 		RunnerImage: "registry.local:5000/kaito/runner:dev", LlamacppImage: "registry.local:5000/kaito/llamacpp:dev",
 		Models: "registry.local:5000/kaito/models", MetricsAddress: "0", HealthAddress: "0",
 	}, logr.Discard())
@@ -221,7 +221,8 @@ func leavesStrangersAlone(t *testing.T, c client.Client) {
 		ObjectMeta: metav1.ObjectMeta{Name: "chat", Namespace: namespace},
 		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "theirs"}, Ports: []corev1.ServicePort{{Port: 80}}},
 	}
-	ws := testkit.Workspace(namespace, "chat")
+	ws := testkit.Workspace(namespace, "chat", testkit.OnNodes("apps", namespace))
+	api.Join(t, testkit.Node(namespace, testkit.NodeLabel("apps", namespace)))
 	for _, o := range []client.Object{theirs, ws} {
 		if err := c.Create(t.Context(), o); err != nil {
 			t.Fatal(err)

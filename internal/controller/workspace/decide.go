@@ -76,11 +76,21 @@ func (p Planner) decide(o observed) decision {
 // refuseStrangers does not take over what somebody else has made.
 func refuseStrangers(_ Planner, t *thought) bool {
 	if len(t.strangers) == 0 {
-		return false
+		return awaitLeftovers(t)
 	}
 	t.accepted = v1beta1.Refused(v1beta1.ReasonNameTaken,
 		"%s in this namespace belongs to somebody else: remove it, or give the Workspace another name", t.strangers[0])
 	t.final = true
+	return true
+}
+
+// awaitLeftovers lets the garbage collector finish: the pass comes again with each that goes.
+func awaitLeftovers(t *thought) bool {
+	if len(t.leftovers) == 0 {
+		return false
+	}
+	t.accepted = v1beta1.Refused(v1beta1.ReasonNameTaken,
+		"%s of an earlier Workspace of this name is being removed; this one goes on by itself", t.leftovers[0])
 	return true
 }
 

@@ -6,7 +6,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,7 +15,8 @@ import (
 	"kaito.sh/kaito/internal/render"
 )
 
-// observed is all that a pass has seen; a decision is made from nothing else.
+// observed is all that a pass has seen; a decision is made from nothing else. Nodes
+// and pods are the cache's own: they are read, never changed.
 type observed struct {
 	ws *v1beta1.Workspace
 	// selectorError says why the label selector cannot be used, or is nil.
@@ -27,42 +27,40 @@ type observed struct {
 	pods []corev1.Pod
 	// server is the StatefulSet, or nil.
 	server *appsv1.StatefulSet
-	// strangers name objects of others that stand where a child belongs.
-	strangers []string
+	// config is the ConfigMap that the Workspace names, as far as it stands; its content
+	// is there when it has a key of v1beta1.ConfigKeyInference or ConfigKeyTuning. Nil: it
+	// names none, or there is none of that name.
+	config *corev1.ConfigMap
+	// have are the children that stand in the cluster.
+	have map[handle]client.Object
+	// strangers name objects of others that stand where a child belongs, leftovers
+	// those of an earlier Workspace of this name that are not yet removed.
+	strangers, leftovers []string
 }
 
-// child is one object that a Workspace makes.
-type child struct {
-	kind   string
-	name   string
-	object client.Object
-}
-
-func childrenOf(ws *v1beta1.Workspace) []child {
-	return []child{
-		{"ConfigMap", render.RunnerConfigName(ws), &corev1.ConfigMap{}},
-		{"PodDisruptionBudget", ws.Name, &policyv1.PodDisruptionBudget{}},
-		{"Service", ws.Name, &corev1.Service{}},
-		{"StatefulSet", ws.Name, &appsv1.StatefulSet{}},
-	}
-}
+// handle says which child it is.
+type handle struct{ kind, name string }
 
 // observe reads all that a decision needs. Without a Workspace it returns the API server's NotFound.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (observed, error) {
-	o := observed{ws: &v1beta1.Workspace{}}
+	o := observed{ws: &v1beta1.Workspace{}, have: map[handle]client.Object{}}
 	if err := r.cached.Get(ctx, key, o.ws); err != nil {
 		return o, err
 	}
 	if err := r.observeNodes(ctx, &o); err != nil {
 		return o, err
 	}
+	if err := r.observeConfig(ctx, &o); err != nil {
+		return o, err
+	}
 	var pods corev1.PodList
-	if err := r.cached.List(ctx, &pods, client.InNamespace(key.Namespace), client.MatchingLabels{v1beta1.LabelWorkspace: key.Name}); err != nil {
+	mine := append(asItIs(), client.InNamespace(key.Namespace), client.MatchingFields{workspaceIndex: key.Name})
+	if err := r.cached.List(ctx, &pods, mine...); err != nil {
 		return o, fmt.Errorf("list the pods of Workspace %q: %w", key.Name, err)
 	}
 	o.pods = pods.Items
-	for _, c := range childrenOf(o.ws) {
-		if err := r.observeChild(ctx, &o, c); err != nil {
+	for _, c := range children() {
+		if _, err := o.look(ctx, r.cached, c); err != nil {
 			return o, err
 		}
 	}
@@ -80,32 +78,71 @@ func (r *Reconciler) observeNodes(ctx context.Context, o *observed) error {
 		return nil
 	}
 	var nodes corev1.NodeList
-	if err := r.cached.List(ctx, &nodes, client.MatchingLabelsSelector{Selector: selector}); err != nil {
+	selected := append(asItIs(), client.MatchingLabelsSelector{Selector: selector})
+	if label := mustHave(o.ws.Resource.LabelSelector); label != anyLabel {
+		selected = append(selected, client.MatchingFields{labelIndex: label})
+	}
+	if err := r.cached.List(ctx, &nodes, selected...); err != nil {
 		return fmt.Errorf("list nodes that match %q: %w", selector, err)
 	}
 	o.nodes = nodes.Items
 	return nil
 }
 
-// observeChild looks in the cache, which holds only what carries our label, and
-// where it finds nothing asks the server whether the name is somebody else's.
-func (r *Reconciler) observeChild(ctx context.Context, o *observed, c child) error {
-	key := types.NamespacedName{Namespace: o.ws.Namespace, Name: c.name}
-	err := r.cached.Get(ctx, key, c.object)
-	if apierrors.IsNotFound(err) {
-		err = r.live.Get(ctx, key, c.object)
-	}
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return fmt.Errorf("look for %s %q: %w", c.kind, c.name, err)
-	case !metav1.IsControlledBy(c.object, o.ws):
-		o.strangers = append(o.strangers, fmt.Sprintf("%s %q", c.kind, c.name))
-		return nil
-	}
-	if server, ok := c.object.(*appsv1.StatefulSet); ok {
-		o.server = server
+// observeConfig reads the ConfigMap that the Workspace names, if it names one.
+func (r *Reconciler) observeConfig(ctx context.Context, o *observed) error {
+	for _, name := range configNames(o.ws) {
+		var config corev1.ConfigMap
+		err := r.cached.Get(ctx, types.NamespacedName{Namespace: o.ws.Namespace, Name: name}, &config)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("look for ConfigMap %q: %w", name, err)
+		}
+		if err == nil {
+			o.config = &config
+		}
 	}
 	return nil
+}
+
+// look asks one reader for a child, and says whether anything stands there.
+func (o *observed) look(ctx context.Context, from client.Reader, c child) (bool, error) {
+	object, name := c.empty(), c.name(o.ws)
+	err := from.Get(ctx, types.NamespacedName{Namespace: o.ws.Namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for %s %q: %w", c.kind, name, err)
+	}
+	owner, words := metav1.GetControllerOf(object), fmt.Sprintf("%s %q", c.kind, name)
+	switch {
+	case owner == nil || owner.Kind != v1beta1.WorkspaceKind || owner.Name != o.ws.Name:
+		o.strangers = append(o.strangers, words)
+	case owner.UID != o.ws.UID:
+		o.leftovers = append(o.leftovers, words)
+	default:
+		o.have[handle{c.kind, name}] = object
+		if server, ok := object.(*appsv1.StatefulSet); ok {
+			o.server = server
+		}
+	}
+	return true, nil
+}
+
+// doubleCheck asks the API server for the children that are about to be made, and
+// says whether any is there: the cache holds only what carries our label, and what
+// it lacks may be somebody else's, or ours without its label.
+func (r *Reconciler) doubleCheck(ctx context.Context, o *observed, s render.Serving) (bool, error) {
+	news := false
+	for _, c := range children() {
+		if o.have[handle{c.kind, c.name(o.ws)}] != nil || c.render(s) == nil {
+			continue
+		}
+		found, err := o.look(ctx, r.live, c)
+		if err != nil {
+			return false, err
+		}
+		news = news || found
+	}
+	return news, nil
 }
