@@ -1,7 +1,7 @@
 package v1beta1
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // InferenceSpec says which model is served.
@@ -12,12 +12,12 @@ type InferenceSpec struct {
 	// preset names a model that Kaito knows how to run.
 	// +optional
 	Preset *PresetSpec `json:"preset,omitempty"`
-	// template is a pod template of your own; Kaito adds nodes, labels and the Service.
+	// template is a pod template of your own, as in a StatefulSet; Kaito adds nodes, labels and the Service.
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
-	Template *corev1.PodTemplateSpec `json:"template,omitempty"`
+	Template *runtime.RawExtension `json:"template,omitempty"`
 	// config is the name of a ConfigMap whose key inference_config.yaml holds
 	// settings of the engine.
 	// +kubebuilder:validation:MaxLength=253

@@ -1,7 +1,7 @@
 package v1beta1
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // PresetSpec names a model that Kaito knows how to run.
@@ -58,7 +58,7 @@ type DataSource struct {
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
-	VolumeSource *corev1.VolumeSource `json:"volumeSource,omitempty"`
+	VolumeSource *runtime.RawExtension `json:"volumeSource,omitempty"`
 	// image is an image that holds the files.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
@@ -78,7 +78,7 @@ type DataDestination struct {
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
-	VolumeSource *corev1.VolumeSource `json:"volumeSource,omitempty"`
+	VolumeSource *runtime.RawExtension `json:"volumeSource,omitempty"`
 	// image is the image that the adapter is pushed as.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional

@@ -41,6 +41,8 @@ const (
 	ReasonInvalidSelector = "InvalidSelector"
 	// ReasonDoesNotFit is the reason of a model that is too large for every node it may use.
 	ReasonDoesNotFit = "DoesNotFit"
+	// ReasonInvalidTemplate is the reason of a pod template that cannot become a pod.
+	ReasonInvalidTemplate = "InvalidTemplate"
 	// ReasonNameTaken is the reason of an object of somebody else that stands where a child belongs.
 	ReasonNameTaken = "NameTaken"
 	// ReasonInvalidSettings: the ConfigMap of inference.config asks for what the engine cannot do.
@@ -100,12 +102,19 @@ const (
 	ReasonWorkspacePending = "workspacePending"
 )
 
-// Accepted says that the Workspace can be run, and which of its fields this version does not use.
-func Accepted(model string, unused ...string) metav1.Condition {
-	if len(unused) > 0 {
-		return yes(ConditionAccepted, ReasonAccepted, "Model %q can be served; this version does not use %s", model, strings.Join(unused, ", "))
-	}
-	return yes(ConditionAccepted, ReasonAccepted, "Model %q can be served", model)
+// Accepted says that the model can be served. Notes are what the user should know of
+// fields that are read in another way than they may expect.
+func Accepted(model string, notes ...string) metav1.Condition {
+	return accepted(fmt.Sprintf("Model %q can be served", model), notes)
+}
+
+// AcceptedTemplate says that the pod template can be run.
+func AcceptedTemplate(notes ...string) metav1.Condition {
+	return accepted("The pod template can be run", notes)
+}
+
+func accepted(what string, notes []string) metav1.Condition {
+	return yes(ConditionAccepted, ReasonAccepted, "%s", strings.Join(append([]string{what}, notes...), "; "))
 }
 
 // Refused says that the Workspace needs an edit, and which.
@@ -135,6 +144,11 @@ func ModelNotFound(name string, near []string) metav1.Condition {
 // NodesReady says which nodes can take the model.
 func NodesReady(nodes []string) metav1.Condition {
 	return yes(ConditionNodesReady, ReasonNodesReady, "The model fits %s", some(nodes))
+}
+
+// NodesCanRun says which nodes can take pods of a template.
+func NodesCanRun(nodes []string) metav1.Condition {
+	return yes(ConditionNodesReady, ReasonNodesReady, "Pods can run on %s", some(nodes))
 }
 
 // NoMatchingNode says that no node has the labels.

@@ -5,8 +5,7 @@
 package v1beta1
 
 import (
-	"k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -40,7 +39,7 @@ func (in *DataDestination) DeepCopyInto(out *DataDestination) {
 	*out = *in
 	if in.VolumeSource != nil {
 		in, out := &in.VolumeSource, &out.VolumeSource
-		*out = new(v1.VolumeSource)
+		*out = new(runtime.RawExtension)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -65,7 +64,7 @@ func (in *DataSource) DeepCopyInto(out *DataSource) {
 	}
 	if in.VolumeSource != nil {
 		in, out := &in.VolumeSource, &out.VolumeSource
-		*out = new(v1.VolumeSource)
+		*out = new(runtime.RawExtension)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.ImagePullSecrets != nil {
@@ -130,7 +129,7 @@ func (in *InferenceSpec) DeepCopyInto(out *InferenceSpec) {
 	}
 	if in.Template != nil {
 		in, out := &in.Template, &out.Template
-		*out = new(v1.PodTemplateSpec)
+		*out = new(runtime.RawExtension)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.Adapters != nil {
@@ -302,7 +301,7 @@ func (in *ResourceSpec) DeepCopyInto(out *ResourceSpec) {
 	}
 	if in.LabelSelector != nil {
 		in, out := &in.LabelSelector, &out.LabelSelector
-		*out = new(metav1.LabelSelector)
+		*out = new(v1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.PreferredNodes != nil {
@@ -511,7 +510,7 @@ func (in *WorkspaceStatus) DeepCopyInto(out *WorkspaceStatus) {
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]metav1.Condition, len(*in))
+		*out = make([]v1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}

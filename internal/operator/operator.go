@@ -17,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -73,6 +74,9 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 
 		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddress},
 		HealthProbeBindAddress: cfg.HealthAddress,
+
+		// Names of controllers are checked among all managers of a process; tests run two.
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
 
 		LeaderElection:                cfg.LeaderElect,
 		LeaderElectionID:              leaseName,

@@ -123,7 +123,7 @@ func volumes(s Serving) []*corev1ac.VolumeApplyConfiguration {
 		volume().WithName(binaryVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(256 * model.MiB))),
 		volume().WithName(configVolume).WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(RunnerConfigName(s.Workspace))),
 		volume().WithName(weightsVolume).WithImage(corev1ac.ImageVolumeSource().
-			WithReference(s.Images.Model).WithPullPolicy(corev1.PullIfNotPresent)),
+			WithReference(s.Weights.Image).WithPullPolicy(corev1.PullIfNotPresent)),
 		volume().WithName(tempVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(model.GiB))),
 	}
 }

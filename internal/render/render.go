@@ -4,17 +4,22 @@
 package render
 
 import (
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/runner/contract"
 )
 
 // Serving is all that the objects of a serving Workspace are made from.
 type Serving struct {
 	// Workspace is what the user wrote.
 	Workspace *v1beta1.Workspace
+	// Template is the user's own pod template, or nil. With one, Plan holds the number
+	// of nodes alone, and the rest is empty.
+	Template *corev1ac.PodTemplateSpecApplyConfiguration
 	// Model and Plan are what is served, and how.
 	Model model.Model
 	Plan  model.Plan
@@ -22,6 +27,8 @@ type Serving struct {
 	Command engine.Command
 	// Images are what the pod is made of.
 	Images Images
+	// Weights says how the files of the model come into the pod.
+	Weights Weights
 }
 
 // Images are the images of a serving pod, as full references.
@@ -30,8 +37,15 @@ type Images struct {
 	Runner string
 	// Engine is the image of the server.
 	Engine string
-	// Model holds the weights; it is mounted, never run.
-	Model string
+}
+
+// Weights says where the files of a model come from: the node mounts an image, or
+// the runner fetches.
+type Weights struct {
+	// Image is mounted as a volume, never run; empty where the runner fetches.
+	Image string
+	// Fetch is what the runner is told to bring, or nil.
+	Fetch *contract.Weights
 }
 
 // The labels of every child; pods carry the role besides.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -25,10 +26,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
-// input is what stands beside each golden: the Workspace, and the node that it is planned for.
+// input is what stands beside each golden: the Workspace, and the nodes that it is planned for.
 type input struct {
 	Workspace v1beta1.Workspace `json:"workspace"`
-	Node      struct {
+	// Nodes is set where the plan is for more than one.
+	Nodes int `json:"nodes"`
+	Node  struct {
 		CPU    int64 `json:"cpuMilli"`
 		Memory int64 `json:"memoryMiB"`
 	} `json:"node"`
@@ -119,9 +122,12 @@ func TestTheRunnerReadsEveryContract(t *testing.T) {
 		t.Fatalf("no goldens in testdata: %v", err)
 	}
 	for _, file := range cases {
+		s := serving(t, file)
+		if s.Template != nil {
+			continue // no runner stands in a pod of the user's own
+		}
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
 			t.Parallel()
-			s := serving(t, file)
 			got, err := contract.Parse([]byte(render.RunnerConfig(s).Data[filepath.Base(contract.ConfigFile)]))
 			if err != nil {
 				t.Fatal(err)
@@ -148,6 +154,13 @@ func serving(t *testing.T, file string) render.Serving {
 	if err := yaml.UnmarshalStrict(data, &in); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
+	if raw := in.Workspace.Inference.Template; raw != nil {
+		var template corev1ac.PodTemplateSpecApplyConfiguration
+		if err := yaml.UnmarshalStrict(raw.Raw, &template); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		return render.Serving{Workspace: &in.Workspace, Template: &template, Plan: model.Plan{Nodes: max(1, in.Nodes)}}
+	}
 	models, err := catalog.Load(shipped.Files)
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +173,7 @@ func serving(t *testing.T, file string) render.Serving {
 	if err != nil {
 		t.Fatal(err)
 	}
+	plan.Nodes = max(plan.Nodes, in.Nodes)
 	start, err := llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
 	if err != nil {
 		t.Fatal(err)
@@ -169,15 +183,22 @@ func serving(t *testing.T, file string) render.Serving {
 		Images: render.Images{
 			Runner: "registry.local:5000/kaito/runner:dev",
 			Engine: "registry.local:5000/kaito/llamacpp:dev",
-			Model:  "registry.local:5000/kaito/models/" + m.ID + ":" + string(plan.Form),
 		},
+		Weights: render.Weights{Image: "registry.local:5000/kaito/models/" + m.ID + ":" + string(plan.Form)},
 	}
 }
 
 func document(t *testing.T, s render.Serving) []byte {
 	t.Helper()
 	var parts []string
-	for _, o := range []any{render.RunnerConfig(s), render.Service(s), render.DisruptionBudget(s), render.StatefulSet(s)} {
+	objects := []any{render.NetworkPolicy(s), render.Service(s), render.DisruptionBudget(s), render.StatefulSet(s)}
+	if config := render.RunnerConfig(s); config != nil {
+		objects = append([]any{config}, objects...)
+	}
+	if headless := render.Headless(s); headless != nil {
+		objects = append(objects, headless)
+	}
+	for _, o := range objects {
 		parts = append(parts, marshal(t, o))
 	}
 	return []byte(strings.Join(parts, "---\n"))

@@ -23,8 +23,12 @@ func RunnerConfigName(ws *v1beta1.Workspace) string {
 	return ws.Name + "-runner"
 }
 
-// RunnerConfig is the ConfigMap that tells the runner what to serve.
+// RunnerConfig is the ConfigMap that tells the runner what to serve; a template has
+// no runner, and this is nil.
 func RunnerConfig(s Serving) *corev1ac.ConfigMapApplyConfiguration {
+	if s.Template != nil {
+		return nil
+	}
 	return corev1ac.ConfigMap(RunnerConfigName(s.Workspace), s.Workspace.Namespace).
 		WithLabels(labels(s.Workspace)).
 		WithOwnerReferences(owner(s.Workspace)).

@@ -34,7 +34,7 @@ func TestTheServerAcceptsEveryGolden(t *testing.T) {
 					t.Errorf("%s: %v", o.GetKind(), err)
 				}
 			}
-			for _, kind := range []string{"ConfigMap", "Service", "PodDisruptionBudget", "StatefulSet"} {
+			for _, kind := range []string{"NetworkPolicy", "Service", "PodDisruptionBudget", "StatefulSet"} {
 				if !kinds[kind] {
 					t.Errorf("%s has no %s", file, kind)
 				}

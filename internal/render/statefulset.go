@@ -20,6 +20,9 @@ const revisionHistory = 2
 // of a StatefulSet is about the newest one.
 func StatefulSet(s Serving) *appsv1ac.StatefulSetApplyConfiguration {
 	template := pod(s)
+	if s.Template != nil {
+		template = fromTemplate(s)
+	}
 	return appsv1ac.StatefulSet(s.Workspace.Name, s.Workspace.Namespace).
 		WithLabels(labels(s.Workspace)).
 		WithAnnotations(map[string]string{v1beta1.AnnotationConfigHash: hash(template)}).
@@ -29,7 +32,7 @@ func StatefulSet(s Serving) *appsv1ac.StatefulSetApplyConfiguration {
 			WithRevisionHistoryLimit(revisionHistory).
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(selector(s.Workspace))).
 			// Neither can be changed later: the headless Service comes with several nodes.
-			WithServiceName(s.Workspace.Name + "-headless").
+			WithServiceName(HeadlessName(s.Workspace)).
 			WithPodManagementPolicy(appsv1.ParallelPodManagement).
 			WithTemplate(template))
 }

@@ -28,7 +28,22 @@ func (r *Reconciler) act(ctx context.Context, o observed, d decision) error {
 
 // refusedByServer puts the server's answer where the user looks.
 func (d *decision) refusedByServer(o observed, err error) {
+	if t := o.ws.Inference; t != nil && t.Template != nil && !apierrors.IsForbidden(err) {
+		// What stands in a template is the user's, and so is its correction.
+		d.accepted, d.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "inference.template: the API server does not take it: %v", cause(err)), true
+		d.inference = stands(o, d.accepted)
+		return
+	}
 	refused := v1beta1.InferenceNotReady(v1beta1.ReasonPodRejected,
 		"The API server does not accept an object of this Workspace: %v; see the quotas and policies of namespace %q", err, o.ws.Namespace)
 	d.inference = refused
+}
+
+// cause is what the API server itself said.
+func cause(err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return errors.New(status.Status().Message)
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package workspace
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +22,9 @@ type child struct {
 	empty func() client.Object
 	// render makes the wanted object; nil where this plan wants none.
 	render func(render.Serving) runtime.ApplyConfiguration
+	// rare is true of a child that not every plan wants: only to those that do does it
+	// matter who holds its name.
+	rare bool
 }
 
 // children is the one list of what is observed, applied and watched, in the order in
@@ -29,21 +33,40 @@ func children() []child {
 	return []child{
 		{
 			"ConfigMap", render.RunnerConfigName, func() client.Object { return &corev1.ConfigMap{} },
-			func(s render.Serving) runtime.ApplyConfiguration { return render.RunnerConfig(s) },
+			func(s render.Serving) runtime.ApplyConfiguration { return orNone(render.RunnerConfig(s)) }, true,
+		},
+		{
+			"NetworkPolicy", own, func() client.Object { return &networkingv1.NetworkPolicy{} },
+			func(s render.Serving) runtime.ApplyConfiguration { return render.NetworkPolicy(s) }, false,
 		},
 		{
 			"Service", own, func() client.Object { return &corev1.Service{} },
-			func(s render.Serving) runtime.ApplyConfiguration { return render.Service(s) },
+			func(s render.Serving) runtime.ApplyConfiguration { return render.Service(s) }, false,
+		},
+		{
+			"Service", render.HeadlessName, func() client.Object { return &corev1.Service{} },
+			func(s render.Serving) runtime.ApplyConfiguration { return orNone(render.Headless(s)) }, true,
 		},
 		{
 			"PodDisruptionBudget", own, func() client.Object { return &policyv1.PodDisruptionBudget{} },
-			func(s render.Serving) runtime.ApplyConfiguration { return render.DisruptionBudget(s) },
+			func(s render.Serving) runtime.ApplyConfiguration { return render.DisruptionBudget(s) }, false,
 		},
 		{
 			"StatefulSet", own, func() client.Object { return &appsv1.StatefulSet{} },
-			func(s render.Serving) runtime.ApplyConfiguration { return render.StatefulSet(s) },
+			func(s render.Serving) runtime.ApplyConfiguration { return render.StatefulSet(s) }, false,
 		},
 	}
+}
+
+// orNone makes nothing of an object that is not wanted: a nil pointer in an interface is something.
+func orNone[T any, P interface {
+	*T
+	runtime.ApplyConfiguration
+}](object P) runtime.ApplyConfiguration {
+	if object == nil {
+		return nil
+	}
+	return object
 }
 
 // own is the name of the children that are called as their Workspace.

@@ -8,12 +8,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/render/podtemplate"
 )
 
 var errEmptySelector = errors.New("it names no label, and a Workspace must say which nodes it may use")
@@ -55,6 +57,8 @@ type thought struct {
 	observed
 	decision
 	model model.Model
+	// template is the user's own pod template, as it is applied, or nil.
+	template *podtemplate.Template
 	// fit are the nodes that can take a pod, as shapes.
 	fit []model.NodeShape
 }
@@ -63,7 +67,7 @@ type thought struct {
 func (p Planner) decide(o observed) decision {
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, findModel, refuseSelector, findNodes, fitModel} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseSelector, findNodes, fitTemplate, fitModel} {
 		if s(p, t) {
 			t.waits()
 			return t.decision
@@ -94,14 +98,31 @@ func awaitLeftovers(t *thought) bool {
 	return true
 }
 
+// readTemplate reads what the API server has taken without a look.
+func readTemplate(_ Planner, t *thought) bool {
+	if t.ws.Inference.Template == nil {
+		return false
+	}
+	template, err := podtemplate.Parse(t.ws.Inference.Template.Raw)
+	if err != nil {
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "inference.template: %v", err), true
+		return true
+	}
+	t.template, t.accepted = template, v1beta1.AcceptedTemplate(notes(t.ws)...)
+	return false
+}
+
 func findModel(p Planner, t *thought) bool {
+	if t.template != nil {
+		return false
+	}
 	name := t.ws.Inference.Preset.Name
 	found, ok := p.Catalog.Lookup(name)
 	if !ok {
 		t.accepted, t.final = v1beta1.ModelNotFound(name, p.Catalog.Near(name)), true
 		return true
 	}
-	t.model = found
+	t.model, t.accepted = found, v1beta1.Accepted(found.ID, notes(t.ws)...)
 	return false
 }
 
@@ -117,7 +138,6 @@ func refuseSelector(_ Planner, t *thought) bool {
 // findNodes keeps the nodes that can take a pod now. Missing ones are no
 // rejection: nodes may join later.
 func findNodes(_ Planner, t *thought) bool {
-	t.accepted = v1beta1.Accepted(t.model.ID, unused(t.ws)...)
 	if len(t.observed.nodes) == 0 {
 		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
 		return true
@@ -129,7 +149,7 @@ func findNodes(_ Planner, t *thought) bool {
 			not = append(not, n.Name+" "+why)
 			continue
 		}
-		if why := tooOld(n); why != "" {
+		if why := tooOld(n); why != "" && t.template == nil {
 			old = append(old, n.Name+" "+why)
 		}
 		t.fit = append(t.fit, shape(n))
@@ -147,8 +167,26 @@ func findNodes(_ Planner, t *thought) bool {
 	return false
 }
 
+// fitTemplate runs as many pods as the user says, and takes their word for what fits.
+func fitTemplate(_ Planner, t *thought) bool {
+	if t.template == nil {
+		return false
+	}
+	var names []string
+	for _, n := range t.fit {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	t.decision.nodes = v1beta1.NodesCanRun(names)
+	t.serving = &render.Serving{Workspace: t.ws, Template: t.template, Plan: model.Plan{Nodes: int(max(1, ptr.Deref(t.ws.Resource.Count, 1)))}}
+	return false
+}
+
 // fitModel plans the model for the nodes and says what to apply.
 func fitModel(p Planner, t *thought) bool {
+	if t.template != nil {
+		return false
+	}
 	plan, nodes, err := estimate.Best(t.model, t.fit)
 	if err != nil {
 		// Told as a failure, because nothing that is there can help; a larger node that joins is judged at once.
@@ -168,8 +206,8 @@ func fitModel(p Planner, t *thought) bool {
 		Images: render.Images{
 			Runner: p.Images.Runner,
 			Engine: p.Images.Engines[plan.Engine],
-			Model:  fmt.Sprintf("%s/%s:%s", p.Images.Models, t.model.ID, plan.Form),
 		},
+		Weights: render.Weights{Image: fmt.Sprintf("%s/%s:%s", p.Images.Models, t.model.ID, plan.Form)},
 	}
 	return false
 }
@@ -182,11 +220,15 @@ func (t *thought) waits() {
 	} else if t.accepted.Status == metav1.ConditionTrue {
 		because = t.decision.nodes
 	}
-	if t.server != nil && t.server.Status.ReadyReplicas > 0 && len(t.strangers) == 0 {
-		t.inference = v1beta1.ServingPreviousVersion(t.ws.Name)
-		return
+	t.inference = stands(t.observed, because)
+}
+
+// stands says that an older server goes on as it was, or what is waited for where there is none.
+func stands(o observed, because metav1.Condition) metav1.Condition {
+	if o.server != nil && o.server.Status.ReadyReplicas > 0 && len(o.strangers) == 0 {
+		return v1beta1.ServingPreviousVersion(o.ws.Name)
 	}
-	t.inference = v1beta1.InferenceWaits(because)
+	return v1beta1.InferenceWaits(because)
 }
 
 // status is what the decision makes of the status that stands.
@@ -208,7 +250,7 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 	status.WorkerNodes = d.workers
 	if d.serving != nil {
 		nodes := int32(d.serving.Plan.Nodes)
-		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving.Plan)
+		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving)
 	}
 	return status
 }
@@ -248,7 +290,12 @@ func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {
 	return v1beta1.StatePending
 }
 
-func planStatus(p model.Plan) *v1beta1.PlanStatus {
+// planStatus is how a model is run; of a template nothing is known.
+func planStatus(s *render.Serving) *v1beta1.PlanStatus {
+	if s.Template != nil {
+		return nil
+	}
+	p := s.Plan
 	amount := func(b model.Bytes) *resource.Quantity {
 		return resource.NewQuantity(int64(b.CeilTo(model.MiB)), resource.BinarySI)
 	}

@@ -224,10 +224,11 @@ func TestAFieldWithoutEffectIsNamed(t *testing.T) {
 	t.Parallel()
 	ws := workspace(func(ws *v1beta1.Workspace) {
 		ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{Image: "registry.example/phi:1"}
-		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "True"}
+		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "yes"}
 	})
 	got := planner(t).decide(observed{ws: ws, nodes: []corev1.Node{*testkit.Node("n1")}}).accepted
-	want := v1beta1.Accepted("smollm2-135m-instruct", "inference.preset.presetOptions.image", "annotation kaito.sh/enablelb")
+	want := v1beta1.Accepted("smollm2-135m-instruct", "this version does not use inference.preset.presetOptions.image",
+		`annotation kaito.sh/enablelb is "yes" and changes nothing: say "True" for a load balancer`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Accepted (-want +got):\n%s", diff)
 	}

@@ -1,7 +1,9 @@
 package workspace
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"kaito.sh/kaito/api/v1beta1"
 )
@@ -14,7 +16,6 @@ func refuseWhatComesLater(_ Planner, t *thought) bool {
 		"resource.instanceType": ws.Resource.InstanceType != "",
 		"resource.partition":    ws.Resource.Partition != nil,
 		"tuning":                ws.Tuning != nil,
-		"inference.template":    ws.Inference != nil && ws.Inference.Template != nil,
 		"inference.config":      ws.Inference != nil && ws.Inference.Config != "",
 		"inference.adapters":    ws.Inference != nil && len(ws.Inference.Adapters) > 0,
 	} {
@@ -30,18 +31,23 @@ func refuseWhatComesLater(_ Planner, t *thought) bool {
 	return true
 }
 
-// unused are the fields that change nothing in this version and would in another:
-// the Workspace runs without them, and its condition Accepted says so.
-func unused(ws *v1beta1.Workspace) []string {
-	var fields []string
-	if options := ws.Inference.Preset.PresetOptions; options != nil && options.Image != "" {
+// notes are what the user should know of fields that change nothing, or not what
+// they may expect: the Workspace runs, and its condition Accepted says so.
+func notes(ws *v1beta1.Workspace) []string {
+	var fields, all []string
+	if p := ws.Inference.Preset; p != nil && p.PresetOptions != nil && p.PresetOptions.Image != "" {
 		fields = append(fields, "inference.preset.presetOptions.image")
 	}
-	if ws.Resource.Count != nil && *ws.Resource.Count > 1 {
+	if ws.Inference.Preset != nil && ws.Resource.Count != nil && *ws.Resource.Count > 1 {
 		fields = append(fields, "resource.count")
 	}
-	if ws.Annotations[v1beta1.AnnotationEnableLB] != "" {
-		fields = append(fields, "annotation "+v1beta1.AnnotationEnableLB)
+	if len(fields) > 0 {
+		all = append(all, "this version does not use "+strings.Join(fields, ", "))
 	}
-	return fields
+	switch value := ws.Annotations[v1beta1.AnnotationEnableLB]; strings.ToLower(value) {
+	case "", "true", "false":
+	default:
+		all = append(all, fmt.Sprintf("annotation %s is %q and changes nothing: say \"True\" for a load balancer", v1beta1.AnnotationEnableLB, value))
+	}
+	return all
 }

@@ -60,8 +60,12 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 	}
 	o.pods = pods.Items
 	for _, c := range children() {
+		strangers, leftovers := o.strangers, o.leftovers
 		if _, err := o.look(ctx, r.cached, c); err != nil {
 			return o, err
+		}
+		if c.rare {
+			o.strangers, o.leftovers = strangers, leftovers // asked again by whoever wants it, see doubleCheck
 		}
 	}
 	return o, nil
