@@ -154,6 +154,11 @@ func (c *Client) open(ctx context.Context, repo name.Repository, action string) 
 	if err != nil {
 		return nil, fmt.Errorf("find credentials for %s: %w", repo.RegistryStr(), err)
 	}
+	return c.connect(ctx, repo, action, auth)
+}
+
+// connect is open with given credentials.
+func (c *Client) connect(ctx context.Context, repo name.Repository, action string, auth authn.Authenticator) (*session, error) {
 	wire, err := transport.NewWithContext(ctx, repo.Registry, auth, c.base, []string{repo.Scope(action)})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // callers say what they tried

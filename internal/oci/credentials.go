@@ -1,11 +1,15 @@
 package oci
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -47,14 +51,13 @@ func parseKeyring(raw []byte) (keyring, error) {
 		return nil, fmt.Errorf("it is not JSON in the form of a dockerconfigjson Secret")
 	}
 	if len(file.Auths) == 0 {
-		return nil, fmt.Errorf(`it has no "auths"; credential helpers are read from your own Docker configuration, without --docker-config`)
+		return nil, errNoAuths
 	}
 	ring := keyring{}
 	for key, c := range file.Auths {
 		if c.Auth != "" && c.Username == "" {
-			plain, err := base64.StdEncoding.DecodeString(c.Auth)
-			user, password, ok := strings.Cut(string(plain), ":")
-			if err != nil || !ok {
+			user, password, ok := decodeAuth(c.Auth)
+			if !ok {
 				return nil, fmt.Errorf("the auth of %q is not base64 of USER:PASSWORD", key)
 			}
 			c.Username, c.Password, c.Auth = user, password, ""
@@ -62,6 +65,63 @@ func parseKeyring(raw []byte) (keyring, error) {
 		ring[trimKey(key)] = c
 	}
 	return ring, nil
+}
+
+// errNoAuths is a file without credentials.
+var errNoAuths = errors.New(`it has no "auths"; credential helpers are read from your own Docker configuration, without --docker-config`)
+
+// decodeAuth takes padded base64 and, as the kubelet does, unpadded.
+func decodeAuth(auth string) (user, password string, ok bool) {
+	code := base64.StdEncoding
+	if len(auth)%4 != 0 {
+		code = base64.RawStdEncoding
+	}
+	plain, err := code.DecodeString(auth)
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(plain), ":")
+}
+
+// Rings are several dockerconfigjson files. All credentials that match are tried
+// one after another, as the kubelet does it with the pull Secrets of a pod.
+type Rings []authn.Keychain
+
+// Keyrings reads the files that are there; those of Secrets that do not exist, and
+// those without an entry, have no credentials.
+func Keyrings(files ...string) (Rings, error) {
+	var out Rings
+	for _, file := range files {
+		ring, err := Keyring(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoAuths):
+		case err != nil:
+			return nil, err
+		default:
+			out = append(out, ring)
+		}
+	}
+	return out, nil
+}
+
+// Resolve returns the first credentials that match.
+func (r Rings) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return r.candidates(target)[0], nil
+}
+
+// candidates are all credentials that match: file by file, in each the longest key
+// first. Anonymous is tried only where nothing matches.
+func (r Rings) candidates(target authn.Resource) []authn.Authenticator {
+	var out []authn.Authenticator
+	for _, ring := range r {
+		if keys, ok := ring.(keyring); ok {
+			out = append(out, keys.all(target)...)
+		}
+	}
+	if len(out) == 0 {
+		return []authn.Authenticator{authn.Anonymous}
+	}
+	return out
 }
 
 // trimKey reduces what people write to HOST[:PORT][/PATH].
@@ -78,19 +138,29 @@ func trimKey(key string) string {
 
 // Resolve returns the credentials with the longest key that matches.
 func (k keyring) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	best := ""
+	if all := k.all(target); len(all) > 0 {
+		return all[0], nil
+	}
+	return authn.Anonymous, nil
+}
+
+// all returns the credentials whose keys match, that of the longest key first.
+func (k keyring) all(target authn.Resource) []authn.Authenticator {
+	var keys []string
 	for key := range k {
-		if len(key) > len(best) && matches(key, target) {
-			best = key
+		if matches(key, target) {
+			keys = append(keys, key)
 		}
 	}
-	if best == "" {
-		return authn.Anonymous, nil
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	var out []authn.Authenticator
+	for _, key := range keys {
+		c := k[key]
+		out = append(out, authn.FromConfig(authn.AuthConfig{
+			Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken,
+		}))
 	}
-	c := k[best]
-	return authn.FromConfig(authn.AuthConfig{
-		Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken,
-	}), nil
+	return out
 }
 
 // matches says whether a key covers a repository: the same host, label by label
@@ -104,9 +174,12 @@ func matches(key string, target authn.Resource) bool {
 	return folder == "" || repo == folder || strings.HasPrefix(repo, folder+"/")
 }
 
+// sameHost compares the port to the letter: a glob never reaches another port.
 func sameHost(glob, host string) bool {
+	glob, globPort, _ := strings.Cut(glob, ":")
+	host, hostPort, _ := strings.Cut(host, ":")
 	want, have := strings.Split(glob, "."), strings.Split(host, ".")
-	if len(want) != len(have) {
+	if len(want) != len(have) || globPort != hostPort {
 		return false
 	}
 	for i := range want {

@@ -53,20 +53,34 @@ func (e *AccessError) Error() string {
 	return fmt.Sprintf("registry %s answered %d %s to %s", e.Host, e.Status, http.StatusText(e.Status), e.Path)
 }
 
+// MissingError says that a registry does not have what was asked for.
+type MissingError struct{ err error }
+
+// Error is the registry's answer.
+func (e *MissingError) Error() string { return e.err.Error() }
+
+// Unwrap is the answer.
+func (e *MissingError) Unwrap() error { return e.err }
+
 // explain turns the answers that users meet most into errors that can be told
 // apart, and says the rest in fewer words.
 func explain(err error) error {
 	var (
-		plain  *PlainHTTPError
-		answer *transport.Error
+		plain   *PlainHTTPError
+		missing *MissingError
+		answer  *transport.Error
 	)
 	switch {
 	case errors.As(err, &plain):
 		return plain
+	case errors.As(err, &missing):
+		return err
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nobody listens there, is it up? %w", err)
 	case errors.As(err, &answer) && answer.Request != nil && refused(answer.StatusCode):
 		return &AccessError{Host: answer.Request.URL.Host, Path: answer.Request.URL.Path, Status: answer.StatusCode}
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return &MissingError{err: err}
 	default:
 		return err
 	}

@@ -70,3 +70,10 @@ func passing(err error) bool {
 		return true
 	}
 }
+
+// Final says whether err is about the request or what it is for, so that no second
+// attempt can cure it.
+func Final(err error) bool {
+	var final finalError
+	return errors.As(err, &final)
+}

@@ -100,6 +100,10 @@ func start(ctx context.Context, w World, f serveFlags, log *slog.Logger) error {
 	if err := process.AdoptOrphans(); err != nil {
 		log.Warn("orphans are left to somebody else", "err", err)
 	}
+	bring, err := fetchFor(said.Weights, w, log)
+	if err != nil {
+		return refused(ending.ConfigInvalid, err)
+	}
 	stop := make(chan struct{})
 	defer close(stop)
 	return serve.Run(ctx, serve.Options{
@@ -107,6 +111,7 @@ func start(ctx context.Context, w World, f serveFlags, log *slog.Logger) error {
 		Stdout: w.Stdout, Stderr: w.Stderr, Environ: w.Environ, Signals: signals,
 		Now: w.Now, Started: w.Started,
 		Grace: f.grace, StopPatience: f.stopPatience, Poll: poll, Watch: watch,
+		Fetch:       bring,
 		MemoryKills: func() int { return ending.MemoryKills(w.Cgroup) },
 		Reap:        func(pid int) { process.Reap(children, stop, pid) },
 		Version:     w.Version, Log: log,

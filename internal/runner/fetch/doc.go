@@ -1,0 +1,77 @@
+// Package fetch brings the files of a model into a folder and proves that they are
+// the right ones. Where they come from is a Source: a registry (package image) or a
+// hub (package hub). What is the same for both stands here: requests that go on where
+// the last one was cut, digests, free space, names that do not lead out of the folder,
+// files that appear whole or not at all, and a second run that finds what the first
+// one brought.
+package fetch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+)
+
+// Source is a place that has weights.
+type Source interface {
+	// Plan finds out what there is to fetch. An error that is not an *Error, or one
+	// that may pass, is tried again.
+	Plan(ctx context.Context) (Plan, error)
+}
+
+// Plan is what there is to fetch.
+type Plan struct {
+	// Origin names exactly what was found: an image by digest, a repository by commit.
+	Origin string
+	// Parts are fetched beside each other, in this order.
+	Parts []Part
+}
+
+// Part is one stream of bytes with a digest: a file, or a layer of an image.
+type Part struct {
+	// Name is the file's path below the folder; of a layer, what messages call it.
+	Name string
+	// Size is the number of bytes of the stream.
+	Size int64
+	// Digest is what they must add up to.
+	Digest Digest
+	// Form says what the bytes are.
+	Form Form
+	// Open asks for the bytes from the given one to the end. Errors are as of Plan.
+	Open func(ctx context.Context, from int64) (io.ReadCloser, error)
+}
+
+// Form is what a part's bytes are.
+type Form int
+
+const (
+	// Plain is the file itself.
+	Plain Form = iota
+	// Tar is an archive, of which the files below Folder are taken.
+	Tar
+	// TarGzip and TarZstd are the same, compressed.
+	TarGzip
+	TarZstd
+)
+
+// Folder is the folder of a model image that holds the files of the model.
+const Folder = "model"
+
+// key tells parts apart: two files may have the same bytes.
+func (p Part) key() string { return p.Digest.String() + " " + p.Name }
+
+// piece is what the names of this part's unfinished files begin with.
+func (p Part) piece() string {
+	sum := sha256.Sum256([]byte(p.key()))
+	return hex.EncodeToString(sum[:16]) + "."
+}
+
+// Size is the number of bytes of all parts.
+func (p Plan) Size() int64 {
+	var n int64
+	for _, part := range p.Parts {
+		n += part.Size
+	}
+	return n
+}
