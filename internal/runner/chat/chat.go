@@ -34,7 +34,7 @@ type Handler struct {
 	// Context is the number of tokens that prompt and answer share.
 	Context int
 	// Body reads requests.
-	Body intake.Reader
+	Body *intake.Reader
 	// Log tells what went wrong at the engine.
 	Log *slog.Logger
 }
@@ -50,7 +50,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.Detail(w, no)
 		return
 	}
-	q, no := parse(body, h.Engine)
+	q, no := parse(body.Bytes(), h.Engine)
+	body.Done() // parse has copied what it needs
 	if no != nil {
 		refusal.Detail(w, no)
 		return

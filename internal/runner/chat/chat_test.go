@@ -27,8 +27,8 @@ func handler(t *testing.T, stand http.Handler, name string) *chat.Handler {
 		t.Fatal(err)
 	}
 	return &chat.Handler{
-		Model: engine.New(name, "tiny", base, engine.Transport()), Engine: name, Context: 100,
-		Body: intake.Reader{Limit: 2000, Now: time.Now}, Log: slog.New(slog.DiscardHandler),
+		Model: engine.New(name, "tiny", base, engine.Transport(8)), Engine: name, Context: 100,
+		Body: intake.New(2000, time.Now), Log: slog.New(slog.DiscardHandler),
 	}
 }
 

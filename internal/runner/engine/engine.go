@@ -35,14 +35,6 @@ type Client struct {
 	http  *http.Client
 }
 
-// Transport is how every request to an engine travels: never through a proxy, never
-// compressed, and each on a connection of its own. Engines close idle connections
-// after 5 s, and a request that meets that moment cannot be repeated blindly; a
-// new loopback connection costs about 0.1 ms.
-func Transport() *http.Transport {
-	return &http.Transport{DisableCompression: true, DisableKeepAlives: true}
-}
-
 // New makes a client of the engine with this name at base, which knows the model as model.
 func New(name, model string, base *url.URL, transport http.RoundTripper) *Client {
 	return &Client{name: name, model: model, base: base, http: &http.Client{Transport: transport}}

@@ -4,7 +4,6 @@ package intake
 import (
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"os"
@@ -18,13 +17,16 @@ import (
 // does not hold a place at the engine.
 const Patience = 60 * time.Second
 
-// Reader reads the bodies of one server.
+// Reader reads the bodies of one server. It is safe for concurrent use.
 type Reader struct {
-	// Limit is the largest body in bytes.
-	Limit int64
-	// Now is the clock.
-	Now func() time.Time
+	limit int64 // the largest body in bytes
+	now   func() time.Time
+
+	pool pool
 }
+
+// New makes a reader of bodies of at most limit bytes.
+func New(limit int64, now func() time.Time) *Reader { return &Reader{limit: limit, now: now} }
 
 // IsJSON says whether the body claims to be JSON; a body that claims nothing is taken for it.
 func IsJSON(h http.Header) bool {
@@ -37,8 +39,8 @@ func IsJSON(h http.Header) bool {
 }
 
 // JSON reads the whole body, or says why it is refused. A client that has gone is
-// refused too, though nobody will read it.
-func (in Reader) JSON(w http.ResponseWriter, r *http.Request) ([]byte, *refusal.Refusal) {
+// refused too, though nobody will read it. The caller calls Done on the body.
+func (in *Reader) JSON(w http.ResponseWriter, r *http.Request) (*Body, *refusal.Refusal) {
 	if !IsJSON(r.Header) {
 		return nil, refusal.MediaType(r.Header.Get("Content-Type"))
 	}
@@ -49,30 +51,32 @@ func (in Reader) JSON(w http.ResponseWriter, r *http.Request) ([]byte, *refusal.
 		return nil, no
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(in.Now().Add(Patience)) // a connection without deadlines is a test's
-	data, err := io.ReadAll(r.Body)
+	_ = control.SetReadDeadline(in.now().Add(Patience)) // a connection without deadlines is a test's
+	data, err := in.pool.read(r.Body, r.ContentLength)
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
 		return nil, in.Refusal(err)
 	}
-	return data, nil
+	body := &Body{data: data, pool: &in.pool}
+	body.users.Store(1)
+	return body, nil
 }
 
-// Bound limits the body of r to Limit, and refuses at once where its length is known.
-func (in Reader) Bound(w http.ResponseWriter, r *http.Request) *refusal.Refusal {
-	if r.ContentLength > in.Limit {
-		return refusal.TooLarge(in.Limit)
+// Bound limits the body of r, and refuses at once where its length is known.
+func (in *Reader) Bound(w http.ResponseWriter, r *http.Request) *refusal.Refusal {
+	if r.ContentLength > in.limit {
+		return refusal.TooLarge(in.limit)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, in.Limit)
+	r.Body = http.MaxBytesReader(w, r.Body, in.limit)
 	return nil
 }
 
 // Refusal turns what went wrong while a body was read into an answer.
-func (in Reader) Refusal(err error) *refusal.Refusal {
+func (in *Reader) Refusal(err error) *refusal.Refusal {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return refusal.TooLarge(in.Limit)
+		return refusal.TooLarge(in.limit)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return refusal.Slow()
 	default:

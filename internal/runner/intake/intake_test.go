@@ -16,20 +16,21 @@ import (
 )
 
 // echo answers with the body, or with why it was refused.
-func echo(in intake.Reader) http.Handler {
+func echo(in *intake.Reader) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		data, no := in.JSON(w, r)
+		body, no := in.JSON(w, r)
 		if no != nil {
 			refusal.Detail(w, no)
 			return
 		}
-		_, _ = w.Write(data)
+		defer body.Done()
+		_, _ = w.Write(body.Bytes())
 	})
 }
 
 func TestBodiesAreBounded(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(echo(intake.Reader{Limit: 10, Now: time.Now}))
+	server := httptest.NewServer(echo(intake.New(10, time.Now)))
 	t.Cleanup(server.Close)
 	for name, tc := range map[string]struct {
 		body io.Reader
@@ -53,7 +54,7 @@ func TestBodiesAreBounded(t *testing.T) {
 func TestBodyThatStallsIsGivenUp(t *testing.T) {
 	t.Parallel()
 	past := func() time.Time { return time.Now().Add(200*time.Millisecond - intake.Patience) }
-	server := httptest.NewServer(echo(intake.Reader{Limit: 100, Now: past}))
+	server := httptest.NewServer(echo(intake.New(100, past)))
 	t.Cleanup(server.Close)
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {

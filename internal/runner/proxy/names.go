@@ -1,12 +1,12 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
+	"kaito.sh/kaito/internal/runner/members"
 	"kaito.sh/kaito/internal/runner/refusal"
 )
 
@@ -30,47 +30,48 @@ func (n Names) served() []string {
 	return append([]string{n.ID}, n.Aliases...)
 }
 
-// address gives the body the engine's name of the model that it asks for. A body that
-// has it already stays as it is, byte for byte; a missing model means the one served here.
-func (n Names) address(body []byte) ([]byte, *refusal.Refusal) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil || fields == nil {
-		return nil, notObject(err)
+// address gives the body the engine's name of the model that it asks for, as parts to be
+// sent one behind the other: everything else stays as it is, byte for byte. A missing
+// model means the one served here.
+func (n Names) address(body []byte) ([][]byte, *refusal.Refusal) {
+	place, err := members.Find(body, "model")
+	switch {
+	case errors.Is(err, members.ErrTwice):
+		return nil, refusal.BadRequest("model", "model is given more than once")
+	case err != nil:
+		return nil, notObject(body)
 	}
-	asked := n.ID
-	if raw, given := fields["model"]; given && string(raw) != "null" {
-		if err := json.Unmarshal(raw, &asked); err != nil {
+	var asked *string
+	if place.Given() {
+		if err := json.Unmarshal(body[place.Start:place.End], &asked); err != nil {
 			return nil, refusal.BadRequest("model", "model must be a string")
 		}
-		if !n.knows(asked) {
-			return nil, refusal.UnknownModel(asked, n.served())
-		}
-		if asked == n.Engine {
-			return body, nil
-		}
+	}
+	switch {
+	case asked != nil && !n.knows(*asked):
+		return nil, refusal.UnknownModel(*asked, n.served())
+	case asked != nil && *asked == n.Engine:
+		return [][]byte{body}, nil
 	}
 	name, err := json.Marshal(n.Engine)
 	if err != nil { // a string: cannot be
 		return nil, refusal.BadRequest("model", err.Error())
 	}
-	fields["model"] = name
-	return encode(fields)
-}
-
-// encode writes the fields without touching their values.
-func encode(fields map[string]json.RawMessage) ([]byte, *refusal.Refusal) {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(fields); err != nil {
-		return nil, refusal.BadRequest("", err.Error())
+	if place.Given() {
+		return [][]byte{body[:place.Start], name, body[place.End:]}, nil
 	}
-	return out.Bytes(), nil
+	member := append([]byte(`"model":`), name...)
+	if !place.Empty {
+		member = append(member, ',')
+	}
+	return [][]byte{body[:place.Open], member, body[place.Open:]}, nil
 }
 
-func notObject(err error) *refusal.Refusal {
+// notObject says why a body is no JSON object.
+func notObject(body []byte) *refusal.Refusal {
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); errors.As(err, &syntax) {
 		return refusal.BadRequest("", fmt.Sprintf("The request body is not valid JSON: %s (at byte %d)", syntax, syntax.Offset))
 	}
 	return refusal.BadRequest("", "The request body must be a JSON object")

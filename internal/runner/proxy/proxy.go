@@ -3,7 +3,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -31,23 +30,28 @@ func administration() []string {
 // Proxy answers everything under Prefix but the list of models.
 type Proxy struct {
 	names Names
-	body  intake.Reader
+	body  *intake.Reader
 	log   *slog.Logger
 	next  *httputil.ReverseProxy
 }
 
 // New makes a proxy to the engine at base.
-func New(base *url.URL, names Names, body intake.Reader, transport http.RoundTripper, log *slog.Logger) *Proxy {
+func New(base *url.URL, names Names, body *intake.Reader, transport http.RoundTripper, log *slog.Logger) *Proxy {
 	p := &Proxy{names: names, body: body, log: log}
 	p.next = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(base)
 			r.SetXForwarded()
+			r.Out.Header.Del("Expect") // it was the client's way to ask us
+			if whole, ok := r.In.Body.(*known); ok {
+				r.Out.Body = whole.again()
+				r.Out.GetBody = func() (io.ReadCloser, error) { return whole.again(), nil }
+			}
 		},
-		Transport:     transport,
-		FlushInterval: -1,
-		ErrorHandler:  p.fail,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Transport:    transport,
+		BufferPool:   &buffers{},
+		ErrorHandler: p.fail,
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return p
 }
@@ -58,31 +62,33 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.OpenAI(w, refusal.NotFound())
 		return
 	}
-	if no := p.prepare(w, r); no != nil {
-		refusal.OpenAI(w, no)
-		return
-	}
-	p.next.ServeHTTP(w, r)
-}
-
-// prepare makes the body the engine's. Forms, which carry sound, are passed on as they are.
-func (p *Proxy) prepare(w http.ResponseWriter, r *http.Request) *refusal.Refusal {
+	// Forms, which carry sound, are passed on as they come.
 	if r.Method != http.MethodPost || isForm(r.Header) {
-		return p.body.Bound(w, r)
+		if no := p.body.Bound(w, r); no != nil {
+			refusal.OpenAI(w, no)
+			return
+		}
+		p.next.ServeHTTP(w, r)
+		return
 	}
 	body, no := p.body.JSON(w, r)
 	if no != nil {
-		return no
+		refusal.OpenAI(w, no)
+		return
 	}
-	if body, no = p.names.address(body); no != nil {
-		return no
+	defer body.Done()
+	parts, no := p.names.address(body.Bytes())
+	if no != nil {
+		refusal.OpenAI(w, no)
+		return
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.ContentLength = int64(len(body))
+	whole := &known{body: body, parts: parts}
+	r.Body = whole
+	r.ContentLength = whole.length()
 	r.TransferEncoding = nil
-	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	r.Header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	r.Header.Set("Content-Type", "application/json")
-	return nil
+	p.next.ServeHTTP(w, r)
 }
 
 // isForm says whether a body is a form with files.

@@ -31,8 +31,8 @@ func front(t *testing.T, stand http.Handler, limit int64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := intake.Reader{Limit: limit, Now: time.Now}
-	server := httptest.NewServer(proxy.New(base, names, body, engine.Transport(), slog.New(slog.DiscardHandler)))
+	body := intake.New(limit, time.Now)
+	server := httptest.NewServer(proxy.New(base, names, body, engine.Transport(8), slog.New(slog.DiscardHandler)))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -59,11 +59,13 @@ func send(t *testing.T, method, address, kind, body string) (int, string) {
 func TestBodiesReachTheEngineUnderItsOwnName(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ sent, got string }{
-		"the id":                 {`{"model":"tiny","x":1}`, `{"model":"base","x":1}`},
-		"an alias":               {`{"x":1,"model":"Maker/Tiny"}`, `{"model":"base","x":1}`},
-		"no model":               {`{"x":1}`, `{"model":"base","x":1}`},
-		"a null":                 {`{"model":null}`, `{"model":"base"}`},
-		"values stay themselves": {`{"model":"tiny","n":1.0e2,"s":"<\u00e9>","o":{"b":1,"a":2}}`, `{"model":"base","n":1.0e2,"o":{"b":1,"a":2},"s":"<\u00e9>"}`},
+		"the id":                {`{"model":"tiny","x":1}`, `{"model":"base","x":1}`},
+		"an alias":              {`{"x":1,"model":"Maker/Tiny"}`, `{"x":1,"model":"base"}`},
+		"no model":              {`{"x":1}`, `{"model":"base","x":1}`},
+		"a null":                {`{"model":null}`, `{"model":"base"}`},
+		"nothing":               {` { }`, `{"model":"base" }`},
+		"the name in disguise":  {`{"\u006dodel" : "\u0074iny" }`, `{"\u006dodel" : "base" }`},
+		"the rest stays itself": {`{ "n":1.0e2,"a":1,"a":2, "model":"tiny","s":"<\u00e9>" ,"o":{"model":1} }`, `{ "n":1.0e2,"a":1,"a":2, "model":"base","s":"<\u00e9>" ,"o":{"model":1} }`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +98,7 @@ func TestBodyWithTheEnginesNameStaysByteForByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := proxy.Names{ID: "tiny", Engine: "tiny"}
-	p := httptest.NewServer(proxy.New(base, own, intake.Reader{Limit: 100, Now: time.Now}, engine.Transport(), slog.New(slog.DiscardHandler)))
+	p := httptest.NewServer(proxy.New(base, own, intake.New(100, time.Now), engine.Transport(8), slog.New(slog.DiscardHandler)))
 	t.Cleanup(p.Close)
 	if code, _ := send(t, http.MethodPost, p.URL+"/v1/completions", "application/json", sent); code != 200 || got != sent {
 		t.Errorf("%d, engine got %q", code, got)
@@ -120,6 +122,7 @@ func TestProxyRefuses(t *testing.T) {
 			"{\"error\":{\"message\":\"The model `base` does not exist here; served: tiny, Maker/Tiny\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}",
 		},
 		"a number for a model": {"POST", "/v1/chat/completions", "application/json", `{"model":1}`, 400, `{"error":{"message":"model must be a string","type":"invalid_request_error","param":"model","code":null}}`},
+		"two models":           {"POST", "/v1/chat/completions", "application/json", `{"model":"tiny","model":"gpt"}`, 400, `{"error":{"message":"model is given more than once","type":"invalid_request_error","param":"model","code":null}}`},
 		"broken JSON":          {"POST", "/v1/chat/completions", "application/json", `{"model"`, 400, `{"error":{"message":"The request body is not valid JSON: unexpected end of JSON input (at byte 8)","type":"invalid_request_error","param":null,"code":null}}`},
 		"a null":               {"POST", "/v1/chat/completions", "application/json", `null`, 400, `{"error":{"message":"The request body must be a JSON object","type":"invalid_request_error","param":null,"code":null}}`},
 		"a long body":          {"POST", "/v1/chat/completions", "application/json", `{"x":"` + strings.Repeat("x", 100) + `"}`, 413, `{"error":{"message":"The request body is larger than the 100 bytes allowed here","type":"invalid_request_error","param":null,"code":"request_too_large"}}`},
@@ -194,7 +197,7 @@ func TestClientThatGoesAwayEndsTheWorkAtTheEngine(t *testing.T) {
 func TestEngineThatIsDownIsABadGateway(t *testing.T) {
 	t.Parallel()
 	dead := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
-	p := proxy.New(dead, names, intake.Reader{Limit: 100, Now: time.Now}, engine.Transport(), slog.New(slog.DiscardHandler))
+	p := proxy.New(dead, names, intake.New(100, time.Now), engine.Transport(8), slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()
 	p.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{}`)))
 	if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), `"code":"engine_unreachable"`) {

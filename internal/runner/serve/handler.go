@@ -27,7 +27,7 @@ func (s *server) engineModel() string {
 // build makes the parts that answer requests.
 func (s *server) build(base *url.URL) {
 	c := s.Contract
-	transport := engine.Transport()
+	transport := engine.Transport(c.Limits.MaxInFlight)
 	s.timeline = phase.New(s.Now, s.Started)
 	s.gate = gate.New(c.Limits.MaxInFlight)
 	s.engine = engine.New(c.Engine.Name, s.engineModel(), base, transport)
@@ -38,7 +38,7 @@ func (s *server) build(base *url.URL) {
 	}
 
 	names := proxy.Names{ID: c.Model.ID, Aliases: c.Model.Aliases, Engine: s.engineModel()}
-	body := intake.Reader{Limit: c.Limits.MaxBodyBytes, Now: s.Now}
+	body := intake.New(c.Limits.MaxBodyBytes, s.Now)
 	legacy := &chat.Handler{Model: s.engine, Engine: c.Engine.Name, Context: c.Model.Context, Body: body, Log: s.Log}
 	openai := proxy.New(base, names, body, transport, s.Log)
 	models := &proxy.Models{Names: names, Context: c.Model.Context, Created: s.Started.Unix()}
