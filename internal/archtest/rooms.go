@@ -73,6 +73,7 @@ func rooms() map[string]room {
 		},
 		"internal/config":               {bans: cluster},
 		"internal/oci":                  {bans: cluster},
+		"internal/oci/registrytest":     {closed: true},
 		"internal/modelimage":           {keys: []string{"internal/oci"}, bans: cluster},
 		"internal/runner/fetch":         {keys: []string{"internal/runner/ending", "internal/runner/fetch", "internal/oci"}, bans: cluster},
 		"internal/runner/fetch/hubtest": {closed: true},

@@ -128,15 +128,15 @@ func (e *BusyError) Unwrap() error { return e.err }
 
 // Blob asks for the bytes of a blob from one on. Nothing is checked: that is up to
 // whoever reads to the end.
-func (r *Remote) Blob(ctx context.Context, digest v1.Hash, from int64) (io.ReadCloser, error) {
+func (r *Remote) Blob(ctx context.Context, blob v1.Descriptor, from int64) (io.ReadCloser, error) {
 	// Otherwise the transport could unpack on the way what must arrive as it is stored.
 	head := http.Header{"Accept-Encoding": {"identity"}}
 	if from > 0 {
-		head.Set("Range", fmt.Sprintf("bytes=%d-", from))
+		head.Set("Range", fmt.Sprintf("bytes=%d-%d", from, blob.Size-1)) // not every registry knows a range without an end
 	}
-	resp, err := r.s.send(ctx, request{method: http.MethodGet, to: r.s.base + "/blobs/" + digest.String(), head: head})
+	resp, err := r.s.send(ctx, request{method: http.MethodGet, to: r.s.base + "/blobs/" + blob.Digest.String(), head: head})
 	if err != nil {
-		return nil, fmt.Errorf("read blob %s: %w", short(digest), explain(err))
+		return nil, fmt.Errorf("read blob %s: %w", short(blob.Digest), explain(err))
 	}
 	if err := check(resp, http.StatusOK, http.StatusPartialContent); err != nil {
 		_ = resp.Body.Close()
@@ -144,11 +144,11 @@ func (r *Remote) Blob(ctx context.Context, digest v1.Hash, from int64) (io.ReadC
 			seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
 			err = &BusyError{After: time.Duration(max(seconds, 0)) * time.Second, err: err}
 		}
-		return nil, fmt.Errorf("read blob %s: %w", short(digest), explain(err))
+		return nil, fmt.Errorf("read blob %s: %w", short(blob.Digest), explain(err))
 	}
 	if err := skipTo(resp, from); err != nil {
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("read blob %s: %w", short(digest), err)
+		return nil, fmt.Errorf("read blob %s: %w", short(blob.Digest), err)
 	}
 	return resp.Body, nil
 }

@@ -93,7 +93,7 @@ func (s *Source) part(image *oci.Remote, layer v1.Descriptor, keys bool) (fetch.
 	return fetch.Part{
 		Name: name, Size: layer.Size, Digest: digest, Form: form,
 		Open: func(ctx context.Context, from int64) (io.ReadCloser, error) {
-			body, err := image.Blob(ctx, layer.Digest, from)
+			body, err := image.Blob(ctx, layer, from)
 			if err != nil {
 				return nil, s.explain(err, keys)
 			}
