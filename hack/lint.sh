@@ -14,7 +14,7 @@ echo shellcheck
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck || rc=1
 venv=$(hack/python.sh)
 echo ruff
-"$venv/bin/ruff" check runtimes && "$venv/bin/ruff" format --check runtimes || rc=1
+"$venv/bin/ruff" check runtimes test/e2e/openai && "$venv/bin/ruff" format --check runtimes test/e2e/openai || rc=1
 echo mypy
 for d in runtimes/*/pyproject.toml; do
   (cd "$(dirname "$d")" && "$venv/bin/mypy" src tests) || rc=1

@@ -56,7 +56,7 @@ func run(m *testing.M) int {
 			}
 		}()
 	}
-	for _, step := range []func() error{cluster.start, cluster.loadImages, cluster.installChart} {
+	for _, step := range []func() error{cluster.start, cluster.loadImages, cluster.installChart, cluster.labelNodes} {
 		if err := step(); err != nil {
 			fmt.Println(err)
 			return 1
@@ -71,11 +71,25 @@ func (e *env) start() error {
 		return err
 	}
 	e.programs = strings.TrimSpace(out)
-	if out, err := e.local("up"); err != nil {
-		return fmt.Errorf("start the cluster: %w\n%s", err, out)
+	if err := e.up(); err != nil {
+		return err
 	}
 	out, err = e.local("kubeconfig")
 	e.kubeconfig = strings.TrimSpace(out)
+	return err
+}
+
+// up starts the cluster, or what is missing of it. Each node offers all of the machine's
+// CPUs, so with two of them several Workspaces find room at once.
+func (e *env) up() error {
+	if out, err := e.local("up", "--nodes", "2"); err != nil {
+		return fmt.Errorf("start the cluster: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (e *env) labelNodes() error {
+	_, err := e.command(time.Minute, "kubectl", "label", "nodes", "--all", "--overwrite", nodeLabel)
 	return err
 }
 
@@ -89,9 +103,14 @@ func (e *env) loadImages() error {
 	return nil
 }
 
-func (e *env) installChart() error {
-	out, err := e.command(4*time.Minute, "helm", "upgrade", "--install", "kaito", filepath.Join(e.root, "charts/kaito"),
-		"--namespace", "kaito-system", "--create-namespace", "--values", e.valuesFile(), "--wait", "--timeout", "3m")
+func (e *env) installChart() error { return e.helm() }
+
+// helm installs the chart, or changes what is installed; more are further arguments.
+func (e *env) helm(more ...string) error {
+	out, err := e.command(4*time.Minute, "helm", append([]string{
+		"upgrade", "--install", "kaito", filepath.Join(e.root, "charts/kaito"),
+		"--namespace", "kaito-system", "--create-namespace", "--values", e.valuesFile(), "--wait", "--timeout", "3m",
+	}, more...)...)
 	if err != nil {
 		return fmt.Errorf("install the chart: %w\n%s", err, out)
 	}
