@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,16 +12,9 @@ import (
 const question = `{"prompt":"What is the capital of France?"}`
 
 func TestAWorkspaceBecomesAServiceThatAnswers(t *testing.T) {
-	kubectl(t, "label", "nodes", "--all", "--overwrite", "apps=smollm2")
-	manifest, err := os.ReadFile(filepath.Join(cluster.root, "examples/inference/smollm2.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	apply(t, string(manifest))
-	kubectl(t, "wait", "--for=condition=WorkspaceReady", "--timeout=4m", "workspace/smollm2")
-
+	w := shared(t)
 	t.Run("kubectl prints the columns that were promised", func(t *testing.T) {
-		lines := strings.Split(strings.TrimSpace(kubectl(t, "get", "workspace")), "\n")
+		lines := strings.Split(strings.TrimSpace(kubectl(t, "get", "workspace", w.name)), "\n")
 		if diff := cmp.Diff([]string{"NAME", "INSTANCE", "RESOURCEREADY", "INFERENCEREADY", "WORKSPACEREADY", "AGE"}, strings.Fields(lines[0])); diff != "" {
 			t.Errorf("columns (-want +got):\n%s", diff)
 		}
@@ -36,7 +27,7 @@ func TestAWorkspaceBecomesAServiceThatAnswers(t *testing.T) {
 			t.Errorf("ports are not 80/TCP,29500/TCP:\n%s", out)
 		}
 	})
-	ip := strings.TrimSpace(kubectl(t, "get", "svc", "smollm2", "-o", "jsonpath={.spec.clusterIPs[0]}"))
+	ip := strings.TrimPrefix(w.url(t, ""), "http://")
 	t.Run("the host gets an answer through the ClusterIP", func(t *testing.T) {
 		out, err := cluster.command(2*time.Minute, "curl", "-sS", "-X", "POST", "http://"+ip+"/chat", "-H", "Content-Type: application/json", "-d", question)
 		wantParis(t, out, err)
@@ -49,31 +40,6 @@ func TestAWorkspaceBecomesAServiceThatAnswers(t *testing.T) {
 			wantParis(t, out, err)
 		})
 	}
-	t.Run("the OpenAI API lists the model and refuses an unknown one", func(t *testing.T) {
-		out, err := cluster.command(time.Minute, "curl", "-sS", "http://"+ip+"/v1/models")
-		if err != nil || !strings.Contains(out, "smollm2-135m-instruct") {
-			t.Errorf("%v: %s", err, out)
-		}
-		out, err = cluster.command(time.Minute, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://"+ip+"/v1/chat/completions",
-			"-H", "Content-Type: application/json", "-d", `{"model":"no-such-model","messages":[{"role":"user","content":"hi"}]}`)
-		if err != nil || strings.TrimSpace(out) != "404" {
-			t.Errorf("an unknown model is answered %q (%v), want 404", out, err)
-		}
-	})
-	t.Run("a child that is deleted by hand comes back", func(t *testing.T) {
-		kubectl(t, "delete", "service", "smollm2")
-		eventually(t, 30*time.Second, "the Service comes back", func() (string, bool) {
-			out, err := cluster.command(10*time.Second, "kubectl", "get", "svc", "smollm2")
-			return out, err == nil
-		})
-	})
-	t.Run("deleting the Workspace leaves nothing", func(t *testing.T) {
-		kubectl(t, "delete", "workspace", "smollm2")
-		eventually(t, 90*time.Second, "nothing is left", func() (string, bool) {
-			out := kubectl(t, "get", "statefulset,service,configmap,pod,poddisruptionbudget", "-l", "kaito.sh/workspace=smollm2", "-o", "name")
-			return out, strings.TrimSpace(out) == ""
-		})
-	})
 }
 
 // wantParis reads an answer of /chat and looks for the one sentence that makes it sensible:
