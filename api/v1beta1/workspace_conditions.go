@@ -43,6 +43,8 @@ const (
 	ReasonDoesNotFit = "DoesNotFit"
 	// ReasonInvalidTemplate is the reason of a pod template that cannot become a pod.
 	ReasonInvalidTemplate = "InvalidTemplate"
+	// ReasonInvalidImage is the reason of a reference that names no image.
+	ReasonInvalidImage = "InvalidImage"
 	// ReasonNameTaken is the reason of an object of somebody else that stands where a child belongs.
 	ReasonNameTaken = "NameTaken"
 	// ReasonInvalidSettings: the ConfigMap of inference.config asks for what the engine cannot do.
@@ -57,8 +59,6 @@ const (
 	ReasonNodeNotReady = "NodeNotReady"
 	// ReasonNoMatchingNode is the reason of a selector that no node matches.
 	ReasonNoMatchingNode = "NoMatchingNode"
-	// ReasonImageVolumesUnsupported is the reason of nodes too old to mount a model image.
-	ReasonImageVolumesUnsupported = "ImageVolumesUnsupported"
 	// ReasonNotAccepted is the reason of all that waits for Accepted.
 	ReasonNotAccepted = "NotAccepted"
 	// ReasonResourceReady is the reason of a True ResourceReady.
@@ -161,12 +161,6 @@ func NoMatchingNode(selector string) metav1.Condition {
 func NodesNotReady(nodes []string) metav1.Condition {
 	return no(ConditionNodesReady, ReasonNodeNotReady,
 		"No node that matches can take a pod: %s; see `kubectl describe node`", strings.Join(nodes, ", "))
-}
-
-// ImageVolumesUnsupported says which nodes cannot mount a model image.
-func ImageVolumesUnsupported(nodes []string) metav1.Condition {
-	return no(ConditionNodesReady, ReasonImageVolumesUnsupported,
-		"Weights are mounted from a model image, which needs a kubelet of 1.35 or newer and containerd 2.1 or newer on every node that matches: %s", strings.Join(nodes, ", "))
 }
 
 // NodesUnjudged says that nodes are not looked for before the Workspace is accepted.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Operator is all that the operator is told.
@@ -17,8 +19,16 @@ type Operator struct {
 	RunnerImage string
 	// LlamacppImage is the image of llama.cpp's server.
 	LlamacppImage string
+	// VLLMImage is the image of vLLM's server.
+	VLLMImage string
 	// Models is the registry and repository prefix below which model images stand.
 	Models string
+	// InsecureRegistries lets the runner fetch model images over plain HTTP.
+	InsecureRegistries bool
+	// HubEndpoint is the address of the hub that the runner fetches from.
+	HubEndpoint string
+	// PullSecrets are the names of Secrets that pods of Workspaces pull images with.
+	PullSecrets []string
 	// MetricsAddress and HealthAddress are where the operator answers; "0" turns metrics off.
 	MetricsAddress, HealthAddress string
 	// LeaderElect makes one of several replicas act.
@@ -33,7 +43,12 @@ type Operator struct {
 func (o *Operator) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RunnerImage, "runner-image", "", "image that holds kaito-runner (required)")
 	flags.StringVar(&o.LlamacppImage, "llamacpp-image", "", "image of llama.cpp's server (required)")
+	flags.StringVar(&o.VLLMImage, "vllm-image", "vllm/vllm-openai:v0.33.0", "image of vLLM's server")
 	flags.StringVar(&o.Models, "models", "", "registry and repository prefix of the model images, for example registry.local:5000/kaito/models (required)")
+	flags.BoolVar(&o.InsecureRegistries, "insecure-registries", false, "let the runner fetch model images over plain HTTP")
+	flags.StringVar(&o.HubEndpoint, "hub-endpoint", "https://huggingface.co", "address of the hub, or of a mirror of it")
+	flags.StringSliceVar(&o.PullSecrets, "pull-secret", nil,
+		"name of a Secret of type kubernetes.io/dockerconfigjson in the namespace of each Workspace that its pods pull images with (repeat or separate by commas)")
 	flags.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "where /metrics answers; 0 turns it off")
 	flags.StringVar(&o.HealthAddress, "health-address", ":8081", "where /healthz and /readyz answer")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas act")
@@ -46,7 +61,14 @@ func (o *Operator) Check() error {
 	errs := []error{
 		checkImage("--runner-image", o.RunnerImage),
 		checkImage("--llamacpp-image", o.LlamacppImage),
+		checkImage("--vllm-image", o.VLLMImage),
 		o.checkModels(),
+		o.checkHub(),
+	}
+	for _, secret := range o.PullSecrets {
+		if problems := validation.IsDNS1123Subdomain(secret); len(problems) > 0 {
+			errs = append(errs, fmt.Errorf("--pull-secret %q is no name of a Secret: %s", secret, problems[0]))
+		}
 	}
 	if o.LeaderElect && o.Namespace == "" {
 		errs = append(errs, errors.New("--leader-elect needs --namespace: the lease has to stand somewhere"))
@@ -72,6 +94,14 @@ func (o *Operator) checkModels() error {
 	}
 	if _, err := name.NewRepository(o.Models + "/model"); err != nil || strings.HasSuffix(o.Models, "/") {
 		return fmt.Errorf("--models is %q, which is no prefix of a repository: say for example registry.local:5000/kaito/models", o.Models)
+	}
+	return nil
+}
+
+func (o *Operator) checkHub() error {
+	u, err := url.Parse(o.HubEndpoint)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("--hub-endpoint is %q: say an address such as https://huggingface.co", o.HubEndpoint)
 	}
 	return nil
 }

@@ -41,6 +41,8 @@ func TestDefaults(t *testing.T) {
 		RunnerImage:    "registry.local:5000/kaito/runner:dev",
 		LlamacppImage:  "registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
 		Models:         "registry.local:5000/kaito/models",
+		VLLMImage:      "vllm/vllm-openai:v0.33.0",
+		HubEndpoint:    "https://huggingface.co",
 		MetricsAddress: ":8080", HealthAddress: ":8081", LogLevel: "info",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -60,6 +62,10 @@ func TestCheckSaysWhatDoesNotDo(t *testing.T) {
 		"no prefix of model images":         {"--models=", "--models is missing"},
 		"a prefix with a slash at its end":  {"--models=registry.local:5000/models/", "no prefix of a repository"},
 		"a prefix with a tag":               {"--models=registry.local:5000/models:gguf", "no prefix of a repository"},
+		"a hub without a scheme":            {"--hub-endpoint=huggingface.co", "say an address such as https://huggingface.co"},
+		"a hub with a password":             {"--hub-endpoint=https://a:b@hub.example", "say an address such as"},
+		"a secret with a name in capitals":  {"--pull-secret=ok,Not", `--pull-secret "Not" is no name of a Secret`},
+		"an image of vLLM that is none":     {"--vllm-image=vllm openai", `--vllm-image is "vllm openai", which is no image`},
 		"a level that nobody knows":         {"--log-level=chatty", "say debug, info, warn or error"},
 		"a leader without a place to stand": {"--leader-elect", "--leader-elect needs --namespace"},
 	} {

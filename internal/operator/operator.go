@@ -114,8 +114,10 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 			Catalog: models,
 			Images: workspace.Images{
 				Runner:  cfg.RunnerImage,
-				Engines: map[string]string{"llamacpp": cfg.LlamacppImage},
-				Models:  cfg.Models,
+				Engines: map[string]string{"llamacpp": cfg.LlamacppImage, "vllm": cfg.VLLMImage},
+			},
+			Sources: workspace.Sources{
+				Models: cfg.Models, PlainHTTP: cfg.InsecureRegistries, Hub: cfg.HubEndpoint, PullSecrets: cfg.PullSecrets,
 			},
 		},
 		Cached:   mgr.GetClient(),

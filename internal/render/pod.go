@@ -24,9 +24,6 @@ const (
 	configVolume  = "runner-config"
 	weightsVolume = "weights"
 	tempVolume    = "tmp"
-
-	// weightsFolder is where the files of a model image stand below its root.
-	weightsFolder = "model"
 )
 
 // The identity of every container: no user of the host, and the group that
@@ -37,7 +34,7 @@ const (
 )
 
 // WeightsDir is the folder with the files of the model inside a serving pod.
-const WeightsDir = contract.WeightsDir + "/" + weightsFolder
+const WeightsDir = contract.ModelDir
 
 func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 	ws := s.Workspace
@@ -61,6 +58,7 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 				WithRunAsGroup(groupID).
 				WithFSGroup(groupID).
 				WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
+			WithImagePullSecrets(pullSecrets(s)...).
 			WithAutomountServiceAccountToken(false).
 			// A Service called vllm would set VLLM_PORT, which vLLM takes for its own.
 			WithEnableServiceLinks(false).
@@ -83,6 +81,10 @@ func installRunner(s Serving) *corev1ac.ContainerApplyConfiguration {
 func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 	mount := corev1ac.VolumeMount
 	needs := amounts(s.Plan.CPU, s.Plan.Memory.Total())
+	requests := amounts(s.Plan.CPU, s.Plan.Memory.Total())
+	if disk := fetched(s); disk > 0 {
+		requests[corev1.ResourceEphemeralStorage] = quantity(disk)
+	}
 	return corev1ac.Container().
 		WithName(EngineContainer).
 		WithImage(s.Images.Engine).
@@ -90,22 +92,28 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 		WithEnv(corev1ac.EnvVar().WithName("HOME").WithValue("/tmp")).
 		WithPorts(corev1ac.ContainerPort().WithName("http").WithContainerPort(contract.Port).WithProtocol(corev1.ProtocolTCP)).
 		WithSecurityContext(locked()).
-		WithResources(corev1ac.ResourceRequirements().WithRequests(needs).WithLimits(needs)).
-		WithStartupProbe(probe("/health").WithPeriodSeconds(2).WithFailureThreshold(startupTries(s.Plan.Memory.Weights))).
+		WithResources(corev1ac.ResourceRequirements().WithRequests(requests).WithLimits(needs)).
+		WithStartupProbe(probe("/health").WithPeriodSeconds(2).WithFailureThreshold(startupTries(s))).
 		WithReadinessProbe(probe("/ready").WithPeriodSeconds(5).WithFailureThreshold(2)).
 		WithVolumeMounts(
 			mount().WithName(binaryVolume).WithMountPath(contract.BinaryDir).WithReadOnly(true),
 			mount().WithName(configVolume).WithMountPath(contract.ConfigDir).WithReadOnly(true),
-			mount().WithName(weightsVolume).WithMountPath(contract.WeightsDir).WithReadOnly(true),
+			weightsMount(s),
 			mount().WithName(tempVolume).WithMountPath("/tmp"),
-		)
+		).
+		WithVolumeMounts(secretMounts(s)...)
 }
 
 // startupTries allows 5 minutes and 18 seconds for each GiB, tried every other
-// second: the pull of the weights is over by then, what remains is to read them.
-func startupTries(weights model.Bytes) int32 {
-	const base, perGiB, period = 5 * time.Minute, 18 * time.Second, 2 * time.Second
-	gib := time.Duration(weights.CeilTo(model.GiB) / model.GiB)
+// second: what the node mounts has been pulled by then and remains to be read. A
+// fetch may take another 2 minutes for each GiB; one that is cut off goes on where it was.
+func startupTries(s Serving) int32 {
+	const base, reading, fetching, period = 5 * time.Minute, 18 * time.Second, 2 * time.Minute, 2 * time.Second
+	perGiB := reading
+	if s.Weights.Fetch != nil {
+		perGiB += fetching
+	}
+	gib := time.Duration(size(s).CeilTo(model.GiB) / model.GiB)
 	return int32((base + gib*perGiB) / period)
 }
 
@@ -119,13 +127,12 @@ func probe(path string) *corev1ac.ProbeApplyConfiguration {
 
 func volumes(s Serving) []*corev1ac.VolumeApplyConfiguration {
 	volume := corev1ac.Volume
-	return []*corev1ac.VolumeApplyConfiguration{
+	return append([]*corev1ac.VolumeApplyConfiguration{
 		volume().WithName(binaryVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(256 * model.MiB))),
 		volume().WithName(configVolume).WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(RunnerConfigName(s.Workspace))),
-		volume().WithName(weightsVolume).WithImage(corev1ac.ImageVolumeSource().
-			WithReference(s.Weights.Image).WithPullPolicy(corev1.PullIfNotPresent)),
+		weights(s),
 		volume().WithName(tempVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(model.GiB))),
-	}
+	}, secretVolumes(s)...)
 }
 
 // locked is what Pod Security "restricted" asks for, and a read-only root besides.

@@ -29,6 +29,9 @@ type Serving struct {
 	Images Images
 	// Weights says how the files of the model come into the pod.
 	Weights Weights
+	// PullSecrets are the names of Secrets in the namespace of the Workspace that open
+	// the registries of the images above and of the weights. One that is missing is passed over.
+	PullSecrets []string
 }
 
 // Images are the images of a serving pod, as full references.
@@ -46,6 +49,8 @@ type Weights struct {
 	Image string
 	// Fetch is what the runner is told to bring, or nil.
 	Fetch *contract.Weights
+	// TokenSecret is the name of a Secret with the token for the hub, or empty.
+	TokenSecret string
 }
 
 // The labels of every child; pods carry the role besides.

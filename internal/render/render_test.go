@@ -31,7 +31,10 @@ type input struct {
 	Workspace v1beta1.Workspace `json:"workspace"`
 	// Nodes is set where the plan is for more than one.
 	Nodes int `json:"nodes"`
-	Node  struct {
+	// Weights are set where they are not an image volume, PullSecrets where there are any.
+	Weights     *render.Weights `json:"weights"`
+	PullSecrets []string        `json:"pullSecrets"`
+	Node        struct {
 		CPU    int64 `json:"cpuMilli"`
 		Memory int64 `json:"memoryMiB"`
 	} `json:"node"`
@@ -174,6 +177,10 @@ func serving(t *testing.T, file string) render.Serving {
 		t.Fatal(err)
 	}
 	plan.Nodes = max(plan.Nodes, in.Nodes)
+	weights := render.Weights{Image: "registry.local:5000/kaito/models/" + m.ID + ":" + string(plan.Form)}
+	if in.Weights != nil {
+		weights = *in.Weights
+	}
 	start, err := llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +191,8 @@ func serving(t *testing.T, file string) render.Serving {
 			Runner: "registry.local:5000/kaito/runner:dev",
 			Engine: "registry.local:5000/kaito/llamacpp:dev",
 		},
-		Weights: render.Weights{Image: "registry.local:5000/kaito/models/" + m.ID + ":" + string(plan.Form)},
+		Weights:     weights,
+		PullSecrets: in.PullSecrets,
 	}
 }
 

@@ -57,7 +57,8 @@ func Contract(s Serving) contract.Serve {
 			HealthPath: s.Command.HealthPath,
 			Files:      s.Command.Files,
 		},
-		Limits: contract.Limits{DrainSeconds: drainSeconds},
+		Weights: s.Weights.Fetch,
+		Limits:  contract.Limits{DrainSeconds: drainSeconds},
 	}
 }
 

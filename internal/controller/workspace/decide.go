@@ -2,7 +2,6 @@ package workspace
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,6 +25,8 @@ type Planner struct {
 	Catalog *catalog.Catalog
 	// Images says what pods are made of.
 	Images Images
+	// Sources say where weights come from.
+	Sources Sources
 }
 
 // Images are the references that the operator was given.
@@ -34,8 +35,6 @@ type Images struct {
 	Runner string
 	// Engines are the images of the servers, by engine.
 	Engines map[string]string
-	// Models is the prefix below which model images stand.
-	Models string
 }
 
 // decision is what a pass has chosen: conditions, what to apply, what to report.
@@ -61,13 +60,15 @@ type thought struct {
 	template *podtemplate.Template
 	// fit are the nodes that can take a pod, as shapes.
 	fit []model.NodeShape
+	// old names the nodes that match and cannot mount a model image, with what they have.
+	old []string
 }
 
 // decide is pure: the same observation gives the same decision.
 func (p Planner) decide(o observed) decision {
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseSelector, findNodes, fitTemplate, fitModel} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, refuseSelector, findNodes, fitTemplate, fitModel} {
 		if s(p, t) {
 			t.waits()
 			return t.decision
@@ -142,26 +143,22 @@ func findNodes(_ Planner, t *thought) bool {
 		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
 		return true
 	}
-	var not, old []string
+	var not []string
 	for i := range t.observed.nodes {
 		n := &t.observed.nodes[i]
+		if why := tooOld(n); why != "" && n.DeletionTimestamp.IsZero() {
+			t.old = append(t.old, n.Name+" "+why)
+		}
 		if why := unusable(n); why != "" {
 			not = append(not, n.Name+" "+why)
 			continue
 		}
-		if why := tooOld(n); why != "" && t.template == nil {
-			old = append(old, n.Name+" "+why)
-		}
 		t.fit = append(t.fit, shape(n))
 	}
 	slices.Sort(not)
-	slices.Sort(old)
-	switch {
-	case len(t.fit) == 0:
+	slices.Sort(t.old)
+	if len(t.fit) == 0 {
 		t.decision.nodes = v1beta1.NodesNotReady(not)
-		return true
-	case len(old) > 0:
-		t.decision.nodes = v1beta1.ImageVolumesUnsupported(old)
 		return true
 	}
 	return false
@@ -207,7 +204,7 @@ func fitModel(p Planner, t *thought) bool {
 			Runner: p.Images.Runner,
 			Engine: p.Images.Engines[plan.Engine],
 		},
-		Weights: render.Weights{Image: fmt.Sprintf("%s/%s:%s", p.Images.Models, t.model.ID, plan.Form)},
+		Weights: p.weights(t, plan), PullSecrets: p.pullSecrets(t.ws),
 	}
 	return false
 }

@@ -26,8 +26,7 @@ func planner(t *testing.T) Planner {
 	return Planner{Catalog: models, Images: Images{
 		Runner:  "registry.local:5000/kaito/runner:dev",
 		Engines: map[string]string{"llamacpp": "registry.local:5000/kaito/llamacpp:dev"},
-		Models:  "registry.local:5000/kaito/models",
-	}}
+	}, Sources: Sources{Models: "registry.local:5000/kaito/models", Hub: "https://huggingface.co"}}
 }
 
 func workspace(edits ...func(*v1beta1.Workspace)) *v1beta1.Workspace {
@@ -112,10 +111,12 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 			want:  []string{"Accepted=True/Accepted", "NodesReady=False/NodeNotReady", "InferenceReady=False/NodeNotReady"},
 			state: v1beta1.StatePending,
 		},
-		"a node whose runtime mounts no images is named": {
-			o:     observed{ws: workspace(), nodes: node(testkit.Versions("v1.37.2", "containerd://1.7.27"))},
-			want:  []string{"Accepted=True/Accepted", "NodesReady=False/ImageVolumesUnsupported", "InferenceReady=False/ImageVolumesUnsupported"},
-			state: v1beta1.StatePending,
+		"a reference that names no image is refused": {
+			o: observed{ws: workspace(func(ws *v1beta1.Workspace) {
+				ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{Image: "not an image"}
+			}), nodes: node()},
+			want:  []string{"Accepted=False/InvalidImage", "NodesReady=Unknown/NotAccepted", "InferenceReady=False/InvalidImage"},
+			state: v1beta1.StateFailed,
 		},
 		"a model that is too large for every node is refused with what is missing": {
 			o:     observed{ws: workspace(), nodes: node(testkit.Allocatable("4", "256Mi"))},
@@ -223,11 +224,11 @@ func TestMessagesSayWhatHelps(t *testing.T) {
 func TestAFieldWithoutEffectIsNamed(t *testing.T) {
 	t.Parallel()
 	ws := workspace(func(ws *v1beta1.Workspace) {
-		ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{Image: "registry.example/phi:1"}
+		ws.Resource.Count = new(int32(2))
 		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "yes"}
 	})
 	got := planner(t).decide(observed{ws: ws, nodes: []corev1.Node{*testkit.Node("n1")}}).accepted
-	want := v1beta1.Accepted("smollm2-135m-instruct", "this version does not use inference.preset.presetOptions.image",
+	want := v1beta1.Accepted("smollm2-135m-instruct", "this version does not use resource.count",
 		`annotation kaito.sh/enablelb is "yes" and changes nothing: say "True" for a load balancer`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Accepted (-want +got):\n%s", diff)

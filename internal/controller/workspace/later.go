@@ -35,9 +35,6 @@ func refuseWhatComesLater(_ Planner, t *thought) bool {
 // they may expect: the Workspace runs, and its condition Accepted says so.
 func notes(ws *v1beta1.Workspace) []string {
 	var fields, all []string
-	if p := ws.Inference.Preset; p != nil && p.PresetOptions != nil && p.PresetOptions.Image != "" {
-		fields = append(fields, "inference.preset.presetOptions.image")
-	}
 	if ws.Inference.Preset != nil && ws.Resource.Count != nil && *ws.Resource.Count > 1 {
 		fields = append(fields, "resource.count")
 	}

@@ -1,0 +1,77 @@
+package workspace
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/runner/contract"
+)
+
+// Sources say where weights come from when a Workspace does not.
+type Sources struct {
+	// Models is the prefix below which model images stand.
+	Models string
+	// PlainHTTP allows the runner to fetch from registries without TLS.
+	PlainHTTP bool
+	// Hub is the address of the hub.
+	Hub string
+	// PullSecrets are the names of Secrets that each namespace with a Workspace may hold.
+	PullSecrets []string
+}
+
+// refuseImage looks at the one reference that a user writes.
+func refuseImage(_ Planner, t *thought) bool {
+	image := options(t.ws).Image
+	if image == "" {
+		return false
+	}
+	if _, err := name.ParseReference(image); err != nil {
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidImage,
+			"inference.preset.presetOptions.image %q is no image: write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST", image), true
+		return true
+	}
+	return false
+}
+
+// options are the preset's options, where there are any.
+func options(ws *v1beta1.Workspace) v1beta1.PresetOptions {
+	if ws.Inference == nil || ws.Inference.Preset == nil || ws.Inference.Preset.PresetOptions == nil {
+		return v1beta1.PresetOptions{}
+	}
+	return *ws.Inference.Preset.PresetOptions
+}
+
+// weights says how the files of a plan come into its pods: from a model image, which
+// the nodes mount where all of them can and the runner fetches where one cannot.
+func (p Planner) weights(t *thought, plan model.Plan) render.Weights {
+	form := t.model.Forms[plan.Form]
+	fetch := &contract.Weights{Dir: contract.ModelDir, Bytes: int64(form.Size)}
+	image := options(t.ws).Image
+	if image == "" {
+		image = fmt.Sprintf("%s/%s:%s", p.Sources.Models, t.model.ID, plan.Form)
+	}
+	if len(t.old) == 0 {
+		return render.Weights{Image: image}
+	}
+	fetch.Image = &contract.WeightsImage{Reference: image, PlainHTTP: p.Sources.PlainHTTP}
+	for _, secret := range p.pullSecrets(t.ws) {
+		fetch.Image.Credentials = append(fetch.Image.Credentials, contract.PullSecretFile(secret))
+	}
+	return render.Weights{Fetch: fetch}
+}
+
+// pullSecrets are those that the user names and those that every Workspace has, each once.
+func (p Planner) pullSecrets(ws *v1beta1.Workspace) []string {
+	all := slices.Clone(options(ws).ImagePullSecrets)
+	for _, secret := range p.Sources.PullSecrets {
+		if !slices.Contains(all, secret) {
+			all = append(all, secret)
+		}
+	}
+	return all
+}
