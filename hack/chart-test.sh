@@ -57,6 +57,10 @@ diff -r config/crd/bases charts/kaito/files/crds || wrong "its CRDs are not thos
 
 render defaults
 for image in operator runner llamacpp; do has defaults "registry.local:5000/kaito/$image:dev"; done
+has defaults "--vllm-image=vllm/vllm-openai:v0.33.0"
+has defaults "--hub-endpoint=https://huggingface.co"
+lacks defaults "--insecure-registries"
+lacks defaults "--pull-secret"
 has defaults "helm.sh/resource-policy: keep"
 has defaults "name: v1alpha1"
 has defaults "name: v1beta1"
@@ -87,8 +91,10 @@ lacks crds-not-kept "helm.sh/resource-policy"
 
 render all-values --set replicas=2 --set logLevel=debug --set 'imagePullSecrets[0].name=pull' --set nodeSelector.pool=system \
   --set 'tolerations[0].operator=Exists' --set podAnnotations.team=ml --set registries.models=example.com/models \
-  --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1 --set 'networkPolicy.apiServerPorts={8443}'
-for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:" "port: 8443"; do
+  --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1 --set 'networkPolicy.apiServerPorts={8443}' \
+  --set hub.endpoint=https://mirror.example.com/hf --set registries.insecure=true --set 'workspacePods.imagePullSecrets={one,two}'
+for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:" "port: 8443" \
+  "--hub-endpoint=https://mirror.example.com/hf" "--insecure-registries" "--pull-secret=one" "--pull-secret=two"; do
   has all-values "$text"
 done
 
@@ -107,6 +113,8 @@ refuses "logLevel" --set logLevel=loud
 refuses "models" --set registries.models=https://registry.example.com/models/
 refuses "apiServerPorts" --set 'networkPolicy.apiServerPorts={https}'
 refuses "replicas" --set replicas=two
+refuses "endpoint" --set hub.endpoint=huggingface.co
+refuses "imagePullSecrets" --set 'workspacePods.imagePullSecrets={My_Secret}'
 refuses "images.runner has neither a tag nor a digest" --set images.runner.tag=
 
 if [ "$failures" -gt 0 ]; then

@@ -125,7 +125,7 @@ func TestEveryConditionIsAccepted(t *testing.T) {
 		},
 		v1beta1.ConditionNodesReady: {
 			v1beta1.NodesReady([]string{"a", "b", "c", "d", "e", "f"}), v1beta1.NoMatchingNode("a=b"), v1beta1.NodesNotReady([]string{"a"}),
-			v1beta1.ImageVolumesUnsupported([]string{"a"}), v1beta1.NodesUnjudged(), v1beta1.NodesTooSmall(),
+			v1beta1.NodesCanRun([]string{"a"}), v1beta1.NodesUnjudged(), v1beta1.NodesTooSmall(),
 		},
 		v1beta1.ConditionResourceReady: {v1beta1.ResourceReady(), v1beta1.ResourceNotReady(refused)},
 		v1beta1.ConditionInferenceReady: {
