@@ -41,6 +41,8 @@ const (
 	ReasonInvalidSelector = "InvalidSelector"
 	// ReasonDoesNotFit is the reason of a model that is too large for every node it may use.
 	ReasonDoesNotFit = "DoesNotFit"
+	// ReasonConfigMapNotFound is the reason of a ConfigMap that is named and not there.
+	ReasonConfigMapNotFound = "ConfigMapNotFound"
 	// ReasonInvalidTemplate is the reason of a pod template that cannot become a pod.
 	ReasonInvalidTemplate = "InvalidTemplate"
 	// ReasonInvalidImage is the reason of a reference that names no image.
@@ -131,6 +133,12 @@ func AcceptedUnknown(reason, format string, args ...any) metav1.Condition {
 func NotYetSupported(fields []string) metav1.Condition {
 	return Refused(ReasonNotYetSupported,
 		"This version of the operator does not act on %s yet: leave it out, or install a version that does", strings.Join(fields, ", "))
+}
+
+// ConfigMapNotFound says which ConfigMap is missing.
+func ConfigMapNotFound(name, key string) metav1.Condition {
+	return Refused(ReasonConfigMapNotFound,
+		"There is no ConfigMap %q in this namespace: create it with the key %s, it is picked up at once", name, key)
 }
 
 // ModelNotFound says that no model has the name of the preset.

@@ -30,7 +30,7 @@ func (r *Reconciler) act(ctx context.Context, o observed, d decision) error {
 func (d *decision) refusedByServer(o observed, err error) {
 	if t := o.ws.Inference; t != nil && t.Template != nil && !apierrors.IsForbidden(err) {
 		// What stands in a template is the user's, and so is its correction.
-		d.accepted, d.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "inference.template: the API server does not take it: %v", cause(err)), true
+		d.accepted, d.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "The API server does not take the pod template in inference.template: %v", cause(err)), true
 		d.inference = stands(o, d.accepted)
 		return
 	}

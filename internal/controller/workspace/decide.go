@@ -11,6 +11,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
@@ -58,6 +59,10 @@ type thought struct {
 	model model.Model
 	// template is the user's own pod template, as it is applied, or nil.
 	template *podtemplate.Template
+	// settings are what the user's ConfigMap asks of the engine.
+	settings engine.Settings
+	// notes are what the condition Accepted says besides.
+	notes []string
 	// fit are the nodes that can take a pod, as shapes.
 	fit []model.NodeShape
 	// old names the nodes that match and cannot mount a model image, with what they have.
@@ -68,7 +73,7 @@ type thought struct {
 func (p Planner) decide(o observed) decision {
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, refuseSelector, findNodes, fitTemplate, fitModel} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings} {
 		if s(p, t) {
 			t.waits()
 			return t.decision
@@ -106,10 +111,11 @@ func readTemplate(_ Planner, t *thought) bool {
 	}
 	template, err := podtemplate.Parse(t.ws.Inference.Template.Raw)
 	if err != nil {
-		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "inference.template: %v", err), true
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "The pod template in inference.template cannot be used: %v", err), true
 		return true
 	}
-	t.template, t.accepted = template, v1beta1.AcceptedTemplate(notes(t.ws)...)
+	t.template, t.notes = template, notes(t.ws)
+	t.accepted = v1beta1.AcceptedTemplate(t.notes...)
 	return false
 }
 
@@ -123,7 +129,8 @@ func findModel(p Planner, t *thought) bool {
 		t.accepted, t.final = v1beta1.ModelNotFound(name, p.Catalog.Near(name)), true
 		return true
 	}
-	t.model, t.accepted = found, v1beta1.Accepted(found.ID, notes(t.ws)...)
+	t.model, t.notes = found, notes(t.ws)
+	t.accepted = v1beta1.Accepted(found.ID, t.notes...)
 	return false
 }
 
@@ -191,7 +198,7 @@ func fitModel(p Planner, t *thought) bool {
 		t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 		return true
 	}
-	start, err := command(t.model, plan)
+	start, err := command(t.model, plan, t.settings)
 	if err != nil {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sentence(err)), true
 		return true

@@ -16,7 +16,6 @@ func refuseWhatComesLater(_ Planner, t *thought) bool {
 		"resource.instanceType": ws.Resource.InstanceType != "",
 		"resource.partition":    ws.Resource.Partition != nil,
 		"tuning":                ws.Tuning != nil,
-		"inference.config":      ws.Inference != nil && ws.Inference.Config != "",
 		"inference.adapters":    ws.Inference != nil && len(ws.Inference.Adapters) > 0,
 	} {
 		if set {
@@ -40,6 +39,9 @@ func notes(ws *v1beta1.Workspace) []string {
 	}
 	if len(fields) > 0 {
 		all = append(all, "this version does not use "+strings.Join(fields, ", "))
+	}
+	if ws.Inference.Template != nil && ws.Inference.Config != "" {
+		all = append(all, "inference.config is read only with a preset")
 	}
 	switch value := ws.Annotations[v1beta1.AnnotationEnableLB]; strings.ToLower(value) {
 	case "", "true", "false":

@@ -22,8 +22,8 @@ const (
 )
 
 // command is how the engine of a plan is started. The plan names the only engine of this version.
-func command(m model.Model, plan model.Plan) (engine.Command, error) {
-	return llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
+func command(m model.Model, plan model.Plan, settings engine.Settings) (engine.Command, error) {
+	return llamacpp.Command(engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort})
 }
 
 func shape(n *corev1.Node) model.NodeShape {

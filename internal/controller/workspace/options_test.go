@@ -84,7 +84,7 @@ func TestInferenceOptionsOnARealAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		is(t, c, ws, v1beta1.ConditionAccepted, v1beta1.ReasonInvalidTemplate)
-		want := `inference.template: the API server does not take it: StatefulSet.apps "never" is invalid: ` +
+		want := `The API server does not take the pod template in inference.template: StatefulSet.apps "never" is invalid: ` +
 			`spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"`
 		if diff := cmp.Diff(want, condition(t, c, ws, v1beta1.ConditionAccepted).Message); diff != "" {
 			t.Errorf("message (-want +got):\n%s", diff)

@@ -32,7 +32,7 @@ func refuseImage(_ Planner, t *thought) bool {
 	}
 	if _, err := name.ParseReference(image); err != nil {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidImage,
-			"inference.preset.presetOptions.image %q is no image: write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST", image), true
+			"The value %q of inference.preset.presetOptions.image is no image: write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST", image), true
 		return true
 	}
 	return false
