@@ -13,11 +13,11 @@ const (
 	// is mounted at WeightsDir, or of the volume into which the runner fetches.
 	ModelDir = WeightsDir + "/model"
 	// PullSecretsDir holds a folder for each pull Secret, with its PullSecretKey.
-	PullSecretsDir = "/etc/kaito-secrets/pull"
+	PullSecretsDir = "/etc/kaito-secrets/pull" //nolint:gosec // a place, no secret
 	// PullSecretKey is the key of a Secret of type kubernetes.io/dockerconfigjson.
-	PullSecretKey = ".dockerconfigjson"
+	PullSecretKey = ".dockerconfigjson" //nolint:gosec // a name, no secret
 	// HubTokenFile holds the token for the hub, when there is one.
-	HubTokenFile = "/etc/kaito-secrets/hub/HF_TOKEN"
+	HubTokenFile = "/etc/kaito-secrets/hub/HF_TOKEN" //nolint:gosec // a place, no secret
 )
 
 // PullSecretFile is where the credentials of a pull Secret are mounted.

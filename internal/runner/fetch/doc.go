@@ -50,8 +50,9 @@ const (
 	Plain Form = iota
 	// Tar is an archive, of which the files below Folder are taken.
 	Tar
-	// TarGzip and TarZstd are the same, compressed.
+	// TarGzip is the same, compressed with gzip.
 	TarGzip
+	// TarZstd is the same, compressed with zstd.
 	TarZstd
 )
 

@@ -67,7 +67,7 @@ func (s *server) fetch(ctx context.Context) (stopped bool, err error) {
 		limit := time.NewTimer(leavePatience)
 		defer limit.Stop()
 		select {
-		case <-done:
+		case <-done: //nolint:errcheck // whatever it says, it was told to stop
 		case <-limit.C:
 		}
 		return true, nil

@@ -19,7 +19,7 @@ func loaded() []string {
 // moduleFolder is a folder whose configuration an engine reads too: further chat
 // templates, and the modules of an embedding model (1_Pooling, 2_Dense …). Others hold
 // the same weights for other programs (original, onnx, openvino, metal, coreml …).
-var moduleFolder = regexp.MustCompile(`^(additional_chat_templates|[0-9]+_[A-Za-z]+)$`) //nolint:gochecknoglobals // compiled once, never changed
+var moduleFolder = regexp.MustCompile(`^(additional_chat_templates|[0-9]+_[A-Za-z]+)$`)
 
 // pickles are the endings of files that can run code when they are loaded.
 func pickles() []string {

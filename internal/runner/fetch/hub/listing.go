@@ -40,7 +40,7 @@ type entry struct {
 }
 
 // gitCommit is what names a commit for ever.
-var gitCommit = regexp.MustCompile(`^[0-9a-f]{40}$`) //nolint:gochecknoglobals // compiled once, never changed
+var gitCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // commit finds the commit behind the revision.
 func (s *Source) commit(ctx context.Context) (string, error) {
@@ -138,7 +138,7 @@ func (e entry) file() (file, error) {
 }
 
 // nextLink is the part of a Link header that names the next page.
-var nextLink = regexp.MustCompile(`<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next"?`) //nolint:gochecknoglobals // compiled once, never changed
+var nextLink = regexp.MustCompile(`<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next"?`)
 
 // next is the address of the next page: empty at the end, refused on another host.
 func (s *Source) next(now, link string) (string, error) {

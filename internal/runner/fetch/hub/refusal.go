@@ -26,22 +26,14 @@ func (s *Source) explain(resp *http.Response) error {
 	answered := fmt.Sprintf("%s answered %d%s", resp.Request.URL.Host, resp.StatusCode, told)
 	away := !strings.EqualFold(resp.Request.URL.Host, hub)
 	switch status := resp.StatusCode; {
-	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
+	case busy(status):
 		return &fetch.Error{Reason: ending.WeightsUnreachable, Wait: wait(resp.Header), Message: fmt.Sprintf(
 			"%s to %s too often; try again later, or name a token in the Secret of %s if the hub limits strangers", answered, repo, secretField)}
-	case away && (status == http.StatusForbidden || status == http.StatusUnauthorized):
+	case away:
 		// An address that the hub signed a while ago: the next request gets a new one.
 		return errors.New(answered)
-	case code == "GatedRepo":
-		return refused("%s is gated: accept its terms at %s with an account of %s, and put a token of that account under the key HF_TOKEN into the Secret that %s names",
-			repo, s.at(s.repository()...), hub, secretField)
-	case status == http.StatusUnauthorized && s.Token == "":
-		return refused("%s does not show %s to strangers: it does not exist, or it is private or gated; look at the name, and put a token under the key HF_TOKEN into the Secret that %s names",
-			hub, repo, secretField)
-	case status == http.StatusUnauthorized:
-		return refused("%s does not accept the token: put one that is valid, under the key HF_TOKEN, into the Secret that %s names (%s)", hub, secretField, answered)
-	case status == http.StatusForbidden:
-		return refused("The token may not read %s: put one that may, under the key HF_TOKEN, into the Secret that %s names (%s)", repo, secretField, answered)
+	case code == "GatedRepo" || status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return s.access(code, status, answered)
 	case code == "RevisionNotFound":
 		return missing("%s has no revision %q of %s; look at its list of commits", hub, s.Revision, repo)
 	case code == "EntryNotFound":
@@ -50,6 +42,28 @@ func (s *Source) explain(resp *http.Response) error {
 		return missing("%s has no repository %s with revision %q, or none that this token may see; look at the name", hub, repo, s.Revision)
 	default:
 		return refused("%s to a request for %s; look at the address of the hub", answered, repo)
+	}
+}
+
+// busy says whether the same request may be answered later.
+func busy(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= http.StatusInternalServerError
+}
+
+// access says what is wrong with who we are.
+func (s *Source) access(code string, status int, answered string) error {
+	hub, repo := s.base.Host, s.Repository
+	switch {
+	case code == "GatedRepo":
+		return refused("%s is gated: accept its terms at %s with an account of %s, and put a token of that account under the key HF_TOKEN into the Secret that %s names",
+			repo, s.at(s.repository()...), hub, secretField)
+	case status == http.StatusUnauthorized && s.Token == "":
+		return refused("%s does not show %s to strangers: it does not exist, or it is private or gated; look at the name, and put a token under the key HF_TOKEN into the Secret that %s names",
+			hub, repo, secretField)
+	case status == http.StatusUnauthorized:
+		return refused("%s does not accept the token: put one that is valid, under the key HF_TOKEN, into the Secret that %s names (%s)", hub, secretField, answered)
+	default:
+		return refused("The token may not read %s: put one that may, under the key HF_TOKEN, into the Secret that %s names (%s)", repo, secretField, answered)
 	}
 }
 
@@ -85,7 +99,7 @@ func said(resp *http.Response) string {
 }
 
 // rateLimit is the header of the IETF's draft, as the hub writes it: "api";r=0;t=55.
-var rateLimit = regexp.MustCompile(`;\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)`) //nolint:gochecknoglobals // compiled once, never changed
+var rateLimit = regexp.MustCompile(`;\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)`)
 
 // wait is how long the hub asks us to wait. A date counts from the hub's own.
 func wait(h http.Header) time.Duration {

@@ -129,16 +129,37 @@ func (h *Hub) front(w http.ResponseWriter, r *http.Request) {
 	h.note(r, false)
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
-	case len(parts) == 4 && parts[0] == "api": // /api/models/owner/name
-		h.about(w, r, parts[2]+"/"+parts[3], "main")
-	case len(parts) >= 6 && parts[0] == "api" && parts[1] == "models" && parts[4] == "revision":
-		h.about(w, r, parts[2]+"/"+parts[3], strings.Join(parts[5:], "/"))
-	case len(parts) >= 6 && parts[0] == "api" && parts[1] == "models" && parts[4] == "tree":
-		h.tree(w, r, parts[2]+"/"+parts[3], strings.Join(parts[5:], "/"))
-	case len(parts) >= 7 && parts[0] == "api" && parts[1] == "resolve-cache":
-		h.content(w, r, parts[3]+"/"+parts[4], strings.Join(parts[6:], "/"))
+	case parts[0] == "api" && len(parts) >= 4:
+		h.api(w, r, parts[1:])
 	case len(parts) >= 5 && parts[2] == "resolve":
 		h.resolve(w, r, parts[0]+"/"+parts[1], parts[3], strings.Join(parts[4:], "/"))
+	default:
+		refuse(w, http.StatusNotFound, "", "Sorry, we can't find the page you are looking for.")
+	}
+}
+
+// api is what stands below /api: kind, models, owner, name, what, revision …
+func (h *Hub) api(w http.ResponseWriter, r *http.Request, parts []string) {
+	what, rest := "", ""
+	if parts[0] == "resolve-cache" { // resolve-cache/models/owner/name/commit/path
+		parts = parts[1:]
+		what = "content"
+	} else if len(parts) > 3 {
+		what = parts[3]
+	}
+	if len(parts) > 4 {
+		rest = strings.Join(parts[4:], "/")
+	}
+	name := parts[1] + "/" + parts[2]
+	switch what {
+	case "": // models/owner/name
+		h.about(w, r, name, "main")
+	case "revision":
+		h.about(w, r, name, rest)
+	case "tree":
+		h.tree(w, r, name, rest)
+	case "content":
+		h.content(w, r, name, rest)
 	default:
 		refuse(w, http.StatusNotFound, "", "Sorry, we can't find the page you are looking for.")
 	}
