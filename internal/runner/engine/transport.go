@@ -19,7 +19,10 @@ type transport struct{ kept, fresh *http.Transport }
 // compressed, with at most connections of them kept for the next request.
 func Transport(connections int) http.RoundTripper {
 	return &transport{
-		kept:  &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: connections, IdleConnTimeout: idle},
+		kept: &http.Transport{
+			DisableCompression: true, MaxIdleConnsPerHost: connections, IdleConnTimeout: idle,
+			WriteBufferSize: 16 << 10, // a usual request goes out in one piece
+		},
 		fresh: &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 	}
 }

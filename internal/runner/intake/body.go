@@ -109,7 +109,7 @@ func (p *pool) read(r io.Reader, length int64) ([]byte, error) {
 		n, err := r.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		switch {
-		case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself
+		case err == io.EOF:
 			return data, nil
 		case err != nil:
 			p.put(data)

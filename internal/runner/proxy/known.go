@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"sync"
@@ -8,22 +9,36 @@ import (
 	"kaito.sh/kaito/internal/runner/intake"
 )
 
+// short is the length up to which a body is copied: net/http sends it in one piece with
+// the headers, if its type is that of a bytes.Reader, which spares the engine one wake-up.
+const short = 8 << 10
+
 // known is the body of a request that was read and understood: the transport gets a
 // reader of its own each time that it needs one.
 type known struct {
-	body  *intake.Body
-	parts [][]byte
+	body   *intake.Body
+	parts  [][]byte
+	length int
+	short  []byte // all parts in one piece, where they are short
+}
+
+func know(body *intake.Body, parts [][]byte) *known {
+	k := &known{body: body, parts: parts}
+	for _, p := range parts {
+		k.length += len(p)
+	}
+	if k.length <= short {
+		k.short = bytes.Join(parts, nil)
+	}
+	return k
 }
 
 // again reads the body from its beginning.
-func (k *known) again() io.ReadCloser { return k.body.Reader(k.parts...) }
-
-func (k *known) length() int64 {
-	n := 0
-	for _, p := range k.parts {
-		n += len(p)
+func (k *known) again() io.ReadCloser {
+	if k.length <= short {
+		return io.NopCloser(bytes.NewReader(k.short))
 	}
-	return int64(n)
+	return k.body.Reader(k.parts...)
 }
 
 // Read is never used: Rewrite gives the transport a reader.

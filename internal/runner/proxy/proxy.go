@@ -82,11 +82,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.OpenAI(w, no)
 		return
 	}
-	whole := &known{body: body, parts: parts}
+	whole := know(body, parts)
 	r.Body = whole
-	r.ContentLength = whole.length()
+	r.ContentLength = int64(whole.length)
 	r.TransferEncoding = nil
-	r.Header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	r.Header.Set("Content-Length", strconv.Itoa(whole.length))
 	r.Header.Set("Content-Type", "application/json")
 	p.next.ServeHTTP(w, r)
 }
