@@ -122,18 +122,20 @@ type flood struct {
 	lines int
 }
 
-// run asks t for span and returns answers a second.
+// run asks t for span, on each connection once at least, and returns answers a second.
 func (f flood) run(ctx context.Context, t target, span time.Duration) (float64, error) {
 	counts := make([]int, f.lines)
 	begin := f.now()
 	err := each(ctx, t, f.lines, func(i int, l *line) error {
-		for f.now().Sub(begin) < span && ctx.Err() == nil {
+		for {
 			if err := l.ask(); err != nil {
 				return err
 			}
 			counts[i]++
+			if f.now().Sub(begin) >= span || ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
-		return ctx.Err()
 	})
 	total := 0
 	for _, n := range counts {

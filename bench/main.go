@@ -76,12 +76,11 @@ func benchmarks() []benchmark {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == beStub {
-		_, _ = fmt.Fprintln(os.Stderr, "bench:", serveStub(os.Args[2]))
-		os.Exit(1)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	measured, err := roles(ctx, os.Args)
+	if !measured {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "bench:", err)

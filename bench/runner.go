@@ -25,13 +25,13 @@ const (
 	latencyLines = 16
 	promptBytes  = 220_000
 	promptLines  = 150
-	rounds       = 10 // in which the two sides of a pair take turns
 )
 
-// pairing is the stub engine alone and the runner before it.
+// pairing is the stub engine alone, the runner before it, and a bare relay of bytes
+// before it: what one more process costs on this machine, whatever it does.
 type pairing struct {
-	alone, through target
-	stop           func() error
+	alone, through, relay target
+	stop                  func() error
 }
 
 // runnerLatency measures what the runner adds to each answer at a rate that is far from its limit.
@@ -40,34 +40,36 @@ func runnerLatency(ctx context.Context, o options) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var alone, through []time.Duration
-	err = turns(func() error {
-		got, err := pace{o.now, latencyRate, latencyLines}.run(ctx, p.alone, o.span/rounds)
-		alone = append(alone, got...)
-		return err
-	}, func() error {
-		got, err := pace{o.now, latencyRate, latencyLines}.run(ctx, p.through, o.span/rounds)
-		through = append(through, got...)
-		return err
-	})
+	at := func(t target) func() ([]time.Duration, error) {
+		return func() ([]time.Duration, error) {
+			return pace{o.now, latencyRate, latencyLines}.run(ctx, t, o.span/rounds)
+		}
+	}
+	got, err := turns(at(p.alone), at(p.through), at(p.relay))
 	if err := errors.Join(err, p.stop()); err != nil {
 		return nil, err
 	}
 	given := map[string]string{
 		"engine": "stub in a process of its own, started by the runner", "rate": strconv.Itoa(latencyRate) + "/s",
-		"connections": strconv.Itoa(latencyLines), "requests": fmt.Sprintf("%d alone, %d through the runner", len(alone), len(through)),
+		"connections": strconv.Itoa(latencyLines), "rounds": strconv.Itoa(rounds), "span": (o.span / rounds).String() + " a round and side",
 	}
 	var out []result
 	for _, q := range []struct {
 		name string
 		at   float64
 	}{{"p50", 0.5}, {"p99", 0.99}} {
-		a, t := percentile(alone, q.at), percentile(through, q.at)
-		out = append(out,
-			result{Name: "stub engine alone, latency " + q.name, Value: a, Unit: "ms", Conditions: given},
-			result{Name: "through the runner, latency " + q.name, Value: t, Unit: "ms", Conditions: given},
-			result{Name: "added by the runner, latency " + q.name, Value: t - a, Unit: "ms", Conditions: given},
-		)
+		of := func(side, round int) float64 { return percentile(got[side][round], q.at) }
+		for _, f := range []struct {
+			name   string
+			figure func(round int) float64
+		}{
+			{"stub engine alone, latency ", func(i int) float64 { return of(0, i) }},
+			{"through the runner, latency ", func(i int) float64 { return of(1, i) }},
+			{"added by the runner, latency ", func(i int) float64 { return of(1, i) - of(0, i) }},
+			{"added by a bare TCP relay, latency ", func(i int) float64 { return of(2, i) - of(0, i) }},
+		} {
+			out = append(out, result{Name: f.name + q.name, Value: median(f.figure), Unit: "ms", Conditions: given})
+		}
 	}
 	return out, nil
 }
@@ -84,39 +86,25 @@ func runnerPrompts(ctx context.Context, o options) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var alone, through float64
-	add := func(to *float64, t target) func() error {
-		return func() error {
-			got, err := flood{o.now, promptLines}.run(ctx, t, o.span/rounds)
-			*to += got / rounds
-			return err
-		}
+	at := func(t target) func() (float64, error) {
+		return func() (float64, error) { return flood{o.now, promptLines}.run(ctx, t, o.span/rounds) }
 	}
-	err = turns(add(&alone, p.alone), add(&through, p.through))
+	got, err := turns(at(p.alone), at(p.through), at(p.relay))
 	if err := errors.Join(err, p.stop()); err != nil {
 		return nil, err
 	}
 	given := map[string]string{
 		"engine": "stub in a process of its own, started by the runner", "connections": strconv.Itoa(promptLines),
 		"body": strconv.Itoa(len(body)) + " bytes", "limits.maxInFlight": strconv.Itoa(promptLines),
+		"rounds": strconv.Itoa(rounds), "span": (o.span / rounds).String() + " a round and side",
 	}
+	alone, through, relay := got[0], got[1], got[2]
 	return []result{
-		{Name: "stub engine alone, 220 KB prompts", Value: alone, Unit: "requests/s", Conditions: given},
-		{Name: "through the runner, 220 KB prompts", Value: through, Unit: "requests/s", Conditions: given},
-		{Name: "220 KB prompts through the runner against alone", Value: through / alone, Unit: "x", Conditions: given},
+		{Name: "stub engine alone, 220 KB prompts", Value: median(func(i int) float64 { return alone[i] }), Unit: "requests/s", Conditions: given},
+		{Name: "through the runner, 220 KB prompts", Value: median(func(i int) float64 { return through[i] }), Unit: "requests/s", Conditions: given},
+		{Name: "220 KB prompts through the runner against alone", Value: median(func(i int) float64 { return through[i] / alone[i] }), Unit: "x", Conditions: given},
+		{Name: "220 KB prompts through a bare TCP relay against alone", Value: median(func(i int) float64 { return relay[i] / alone[i] }), Unit: "x", Conditions: given},
 	}, nil
-}
-
-// turns lets two sides take turns, each first as often as the other.
-func turns(a, b func() error) error {
-	for range rounds / 2 {
-		for _, work := range []func() error{a, b, b, a} {
-			if err := work(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // startPair starts the built runner with the stub as its engine.
@@ -128,14 +116,11 @@ func startPair(ctx context.Context, o options, body []byte) (*pairing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the running program: %w", err)
 	}
-	engine, err := freeAddress(ctx)
+	free, err := freeAddresses(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
-	front, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
+	engine, front, relay := free[0], free[1], free[2]
 	config, err := json.Marshal(contract.Serve{
 		APIVersion: contract.Version, Workspace: "bench",
 		Model: contract.Model{ID: "stub", Context: 1 << 20},
@@ -157,30 +142,44 @@ func startPair(ctx context.Context, o options, body []byte) (*pairing, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the runner: %w", err)
 	}
+	bare := exec.CommandContext(ctx, self, beRelay, relay, engine)
+	if err := bare.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the relay: %w", err), cmd.Process.Kill(), cmd.Wait())
+	}
 	p := &pairing{
 		alone:   target{engine, chatRequest(engine, body)},
 		through: target{front, chatRequest(front, body)},
+		relay:   target{relay, chatRequest(relay, body)},
 		stop: func() error {
+			_ = bare.Process.Kill()
+			_ = bare.Wait() // it was killed
 			if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
 				return fmt.Errorf("stop the runner: %w; it said:\n%s", err, &log)
 			}
 			return nil
 		},
 	}
-	if err := waitFor(ctx, "http://"+front+"/health"); err != nil {
-		return nil, errors.Join(err, p.stop())
+	for _, address := range []string{front, relay} {
+		if err := waitFor(ctx, "http://"+address+"/health"); err != nil {
+			return nil, errors.Join(err, p.stop())
+		}
 	}
 	return p, nil
 }
 
-// freeAddress is a loopback address on which nobody listens. It is not 127.0.0.1, from
-// which connections go out, so nobody takes it before it is used.
-func freeAddress(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.9.9.9:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+// freeAddresses are loopback addresses on which nobody listens. They are not on 127.0.0.1,
+// from which connections go out, so nobody takes them before they are used.
+func freeAddresses(ctx context.Context, n int) ([]string, error) {
+	var out []string
+	for range n {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.9.9.9:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		out = append(out, l.Addr().String())
 	}
-	return l.Addr().String(), l.Close()
+	return out, nil
 }
 
 // waitFor asks address until it answers 200, for half a minute.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,10 +12,9 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own program be the stub engine, as bench itself is.
+// TestMain lets the test's own program be what is measured, as bench itself is.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == beStub {
-		_ = serveStub(os.Args[2])
+	if measured, _ := roles(context.Background(), os.Args); measured {
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -28,7 +28,7 @@ func TestRunnerIsMeasuredInPairs(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "results.json")
 	var table, progress bytes.Buffer
-	args := []string{"-run", "^runner", "-runner", runner, "-span", "200ms", "-out", file, "-dir", t.TempDir()}
+	args := []string{"-run", "^runner", "-runner", runner, "-span", "240ms", "-out", file, "-dir", t.TempDir()}
 	if err := run(t.Context(), args, &table, &progress); err != nil {
 		t.Fatal(err)
 	}
@@ -40,8 +40,8 @@ func TestRunnerIsMeasuredInPairs(t *testing.T) {
 	if err := json.Unmarshal(raw, &results); err != nil {
 		t.Fatal(err)
 	}
-	if len(results) != 9 {
-		t.Errorf("%d figures, want 9:\n%s", len(results), &table)
+	if len(results) != 12 {
+		t.Errorf("%d figures, want 12:\n%s", len(results), &table)
 	}
 	for _, r := range results {
 		if !strings.HasPrefix(r.Name, "added") && r.Value <= 0 || r.Conditions["connections"] == "" || r.Conditions["load"] == "" {
@@ -76,5 +76,24 @@ func TestPercentile(t *testing.T) {
 	}
 	if got := percentile(nil, 0.5); got != 0 {
 		t.Errorf("of nothing: %v", got)
+	}
+}
+
+func TestTurnsGiveEachSideEachRound(t *testing.T) {
+	t.Parallel()
+	var order strings.Builder
+	side := func(name string) func() (float64, error) {
+		return func() (float64, error) { order.WriteString(name); return float64(order.Len()), nil }
+	}
+	got, err := turns(side("a"), side("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Repeat("abba", rounds/2); order.String() != want {
+		t.Errorf("order %s, want %s", order.String(), want)
+	}
+	// a is 1, 4, 5, 8 … and b 2, 3, 6, 7 …: a is ahead of b by -1, 1, -1, 1 …
+	if m := median(func(i int) float64 { return got[0][i] - got[1][i] }); m != 0 {
+		t.Errorf("median difference %v, want 0", m)
 	}
 }

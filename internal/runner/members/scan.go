@@ -184,8 +184,11 @@ func (s *scanner) quoted() bool {
 		return false
 	}
 	for {
-		s.plain()
-		switch s.peek() {
+		s.at = plain(s.text, s.at)
+		if s.at >= len(s.text) {
+			return false
+		}
+		switch s.text[s.at] {
 		case '"':
 			s.at++
 			return true
@@ -193,7 +196,7 @@ func (s *scanner) quoted() bool {
 			if !s.escape() {
 				return false
 			}
-		default: // a control character, or the end
+		default: // a control character
 			return false
 		}
 	}
@@ -228,20 +231,18 @@ func (s *scanner) escape() bool {
 
 func hexadecimal(c byte) bool { return c-'0' <= 9 || (c|0x20)-'a' <= 5 }
 
-// plain passes over what stands for itself in a string, eight bytes at a time.
-func (s *scanner) plain() {
-	for ; s.at+8 <= len(s.text); s.at += 8 {
-		if m := special(binary.LittleEndian.Uint64(s.text[s.at:])); m != 0 {
-			s.at += bits.TrailingZeros64(m) / 8
-			return
+// plain is where the part of a string that begins at and stands for itself ends; it looks
+// at eight bytes at a time.
+func plain(text []byte, at int) int {
+	for ; at+8 <= len(text); at += 8 {
+		if m := special(binary.LittleEndian.Uint64(text[at : at+8])); m != 0 {
+			return at + bits.TrailingZeros64(m)/8
 		}
 	}
-	for s.at < len(s.text) {
-		if c := s.text[s.at]; c < ' ' || c == '"' || c == '\\' {
-			return
-		}
-		s.at++
+	for at < len(text) && text[at] >= ' ' && text[at] != '"' && text[at] != '\\' {
+		at++
 	}
+	return at
 }
 
 // special marks, with the highest bit of its byte, the first of eight bytes that is a
