@@ -175,7 +175,7 @@ func apply(t *testing.T, manifest string) {
 func eventually(t *testing.T, limit time.Duration, what string, ok func() (string, bool)) {
 	t.Helper()
 	var last string
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
 		var done bool
 		if last, done = ok(); done {
 			return

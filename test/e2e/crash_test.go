@@ -117,7 +117,7 @@ func TestAWorkspaceIsFinishedAfterTheOperatorWasKilled(t *testing.T) {
 			out := kubectl(t, "get", "quota", "-n", half, "none", "-o", "jsonpath={.status.hard}")
 			return out, strings.Contains(out, "statefulsets")
 		})
-		w := newWorkspace(t, "killed-half")
+		w := newWorkspaceIn(t, half, "killed-half")
 		eventually(t, time.Minute, "the Workspace says what stands in its way", func() (string, bool) {
 			out := w.condition(t, "InferenceReady")
 			return out, strings.Contains(out, "False PodRejected: ") && strings.Contains(out, "exceeded quota: none")

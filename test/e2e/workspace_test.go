@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,9 +26,11 @@ type workspace struct {
 	namespace, name string
 }
 
-// space makes a namespace of the test's own, and begins to remove it after the test.
+// space makes a namespace of the test's own, and begins to remove it after the test. Its
+// name is new each time: one that is kept or still going away is not in the way.
 func space(t *testing.T, name string) string {
 	t.Helper()
+	name += "-" + strconv.FormatInt(time.Now().UnixNano()%1_000_000_000, 36)
 	manifest := fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s, labels: {pod-security.kubernetes.io/enforce: restricted}}\n", name)
 	if _, err := cluster.commandWithInput(time.Minute, manifest, "kubectl", "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
@@ -44,7 +47,13 @@ func space(t *testing.T, name string) string {
 // returns before anything has come of it. The edits are pairs of an old text and a new one.
 func newWorkspace(t *testing.T, name string, edits ...string) workspace {
 	t.Helper()
-	w := workspace{space(t, name), name}
+	return newWorkspaceIn(t, space(t, name), name, edits...)
+}
+
+// newWorkspaceIn does so in a namespace that is there.
+func newWorkspaceIn(t *testing.T, namespace, name string, edits ...string) workspace {
+	t.Helper()
+	w := workspace{namespace, name}
 	manifest, err := os.ReadFile(filepath.Join(cluster.root, "examples/inference/smollm2.yaml"))
 	if err != nil {
 		t.Fatal(err)
