@@ -88,8 +88,22 @@ const (
 	ReasonPodEvicted = "PodEvicted"
 	// ReasonUnschedulable is the reason of a pod that no node takes.
 	ReasonUnschedulable = "Unschedulable"
-	// ReasonPodRejected is the reason of a pod that the cluster refuses to create.
+	// ReasonPodRejected is the reason of a pod that the API server or its node refuses.
 	ReasonPodRejected = "PodRejected"
+	// ReasonNodeLost is the reason of a pod on a node that does not answer.
+	ReasonNodeLost = "NodeLost"
+	// ReasonWeightsUnreachable is the reason of a registry or hub that does not answer.
+	ReasonWeightsUnreachable = "WeightsUnreachable"
+	// ReasonWeightsRefused is the reason of a registry or hub that does not let the runner in.
+	ReasonWeightsRefused = "WeightsRefused"
+	// ReasonWeightsNotFound is the reason of an image, repository or revision that does not exist.
+	ReasonWeightsNotFound = "WeightsNotFound"
+	// ReasonWeightsCorrupt is the reason of bytes that are not those that were promised.
+	ReasonWeightsCorrupt = "WeightsCorrupt"
+	// ReasonWeightsUnusable is the reason of files that the engine cannot load or must not.
+	ReasonWeightsUnusable = "WeightsUnusable"
+	// ReasonDiskFull is the reason of a disk that is too small for the weights.
+	ReasonDiskFull = "DiskFull"
 )
 
 // Reasons of WorkspaceReady and WorkspaceSucceeded.

@@ -200,7 +200,7 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 func TestMessagesSayWhatHelps(t *testing.T) {
 	t.Parallel()
 	const pull = `Container "engine" of pod "chat-0" waits for an image, its own or that of the weights: ` +
-		`check that the registry answers from the node and holds it; failed to pull: not found`
+		`check that the registry answers from the node, holds it and lets the node in; failed to pull: not found`
 	for name, tc := range map[string]struct {
 		o    observed
 		want string
