@@ -46,6 +46,9 @@ func serveCommand(w World) *cobra.Command {
   GET /health     200 once the engine can answer, else 503 with the phase
   GET /metrics    the engine's metrics and the runner's
 
+Weights that FILE names are fetched first, from a registry or a hub, and proved by their
+digests; what an earlier run brought is kept.
+
 SIGTERM drains: /health turns to 503, after the grace no request is taken any more,
 requests in flight finish within limits.drainSeconds of FILE, then the engine stops.
 If the engine ends by itself, the termination log says why, as JSON, and the exit code is not 0.`,
