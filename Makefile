@@ -49,6 +49,10 @@ test: ## everything, in order of speed, with the time of each stage
 generate: ## deep copies, CRDs, schemas
 	@hack/generate.sh
 
+.PHONY: verify-vllm
+verify-vllm: ## ask the real vLLM's parser (a wheel of 336 MB) about every command line that we render
+	@hack/verify-vllm.sh
+
 .PHONY: verify
 verify: ## generated files and formatting are up to date
 	@hack/verify.sh

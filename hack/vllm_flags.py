@@ -10,6 +10,7 @@ vLLM's own documentation is built the same way. Compared once with real torch: t
 """
 
 import ast
+import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
@@ -163,14 +164,27 @@ def registered():
     }
 
 
+def reader(action):
+    """The function that reads the flag's value, without what is wrapped around it."""
+    t = action.type
+    while "return_type" in getattr(getattr(t, "__code__", None), "co_freevars", ()):
+        t = t.__closure__[t.__code__.co_freevars.index("return_type")].cell_contents
+    return t
+
+
+def fields(action):
+    """The keys of the JSON that a flag takes, where vLLM knows them."""
+    t = reader(action)
+    if getattr(t, "__name__", None) != "parse_dataclass":
+        return None
+    return sorted(f.name for f in dataclasses.fields(t.__defaults__[0]) if f.init)
+
+
 def kind(action):
     """How the flag's value is read, in the words of internal/engine/flags."""
     if action.nargs == 0:
         return "switch"
-    t = action.type
-    while "return_type" in getattr(getattr(t, "__code__", None), "co_freevars", ()):
-        t = t.__closure__[t.__code__.co_freevars.index("return_type")].cell_contents
-    name = getattr(t, "__name__", None) or "str"
+    name = getattr(reader(action), "__name__", None) or "str"
     return {
         "int": "int",
         "float": "float",
@@ -203,6 +217,8 @@ def table(parser, out):
             flag["many"] = "list"
         if a.choices is not None:
             flag["choices"] = [str(c) for c in a.choices if c is not None]
+        if known := fields(a):
+            flag["keys"] = known
         if names[0] in extra:
             flag["choices"], plugin = sorted(extra[names[0]][0]), extra[names[0]][1]
             if plugin:

@@ -94,9 +94,13 @@ type PlanStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	Concurrency int32 `json:"concurrency,omitempty"`
-	// memory is what each part needs, on each node.
+	// memory is what each part needs, on each node: of the GPUs where the plan has any, else of the pod.
 	// +optional
 	Memory *MemoryStatus `json:"memory,omitempty"`
+	// note says why the plan is as it is, where that could surprise.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Note string `json:"note,omitempty"`
 }
 
 // ParallelismStatus is how a model is spread over GPUs.
@@ -126,7 +130,7 @@ type MemoryStatus struct {
 	// overhead is what engine and runner need besides.
 	// +optional
 	Overhead *resource.Quantity `json:"overhead,omitempty"`
-	// total is the sum, as the pod asks for it.
+	// total is the sum; without GPUs it is what the pod asks for.
 	// +optional
 	Total *resource.Quantity `json:"total,omitempty"`
 }

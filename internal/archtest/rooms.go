@@ -46,6 +46,7 @@ func rooms() map[string]room {
 		"internal/model":               {bans: join(pure, []string{"k8s.io"})},
 		"internal/near":                {only: []string{}},
 		"internal/catalog":             {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
+		"internal/instance":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/estimate":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine":              {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
 		"internal/engine/flags/gen":    {keys: []string{"internal/engine/flags"}},
@@ -60,14 +61,14 @@ func rooms() map[string]room {
 		"internal/kube": {keys: []string{"api/v1beta1"}, bans: machine},
 		"internal/controller": {
 			keys: []string{
-				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine",
+				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
 				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending",
 			},
 			bans: machine,
 		},
 		"internal/operator": {
 			keys: []string{
-				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/kube",
+				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/instance", "internal/kube",
 				"internal/operator",
 			},
 		},

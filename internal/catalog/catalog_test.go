@@ -9,6 +9,7 @@ import (
 
 	shipped "kaito.sh/kaito/catalog"
 	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/engine/flags"
 	"kaito.sh/kaito/internal/model"
 )
 
@@ -45,6 +46,66 @@ func TestShippedCatalogLoads(t *testing.T) {
 	}
 }
 
+// What the catalog says of a model must be what vLLM knows.
+func TestVLLMKnowsWhatTheCatalogSays(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, onGPUs := flags.VLLM(), 0
+	for _, id := range c.IDs() {
+		m, _ := c.Lookup(id)
+		w, ok := m.Forms[model.FormHF]
+		if !ok {
+			continue
+		}
+		onGPUs++
+		if len(m.Architectures) == 0 || m.Heads == 0 || m.Hidden == 0 {
+			t.Errorf("%s: architectures, heads or hidden are not known, and planning for GPUs needs them", id)
+		}
+		for _, a := range m.Architectures {
+			if !table.Serves(a) {
+				t.Errorf("%s: vLLM %s does not serve %s", id, table.Version, a)
+			}
+		}
+		for name, value := range m.VLLM {
+			f, _, ok := table.Find(name)
+			if !ok || f.Name != name {
+				t.Errorf("%s: vLLM %s has no flag that is first called %q", id, table.Version, name)
+			} else if err := f.Check(value); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
+		if w.Hub == nil && id != "smollm2-135m-instruct" {
+			t.Errorf("%s: nobody knows where the weights are", id)
+		}
+	}
+	if onGPUs < 5 {
+		t.Errorf("%d models for GPUs, want 5 at least", onGPUs)
+	}
+}
+
+func TestLegacyNamesFindTheirModels(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alias, want := range map[string]string{
+		"phi-3-mini-128k-instruct": "microsoft/Phi-3-mini-128k-instruct", "phi-4-mini-instruct": "microsoft/Phi-4-mini-instruct",
+		"llama-3.1-8b-instruct": "meta-llama/Llama-3.1-8B-Instruct", "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3",
+		"qwen2.5-coder-32b-instruct": "Qwen/Qwen2.5-Coder-32B-Instruct",
+	} {
+		if m, ok := c.Lookup(alias); !ok || m.HubID != want {
+			t.Errorf("%s is %q, want %q", alias, m.HubID, want)
+		}
+	}
+	if m, _ := c.Lookup("llama-3.1-8b-instruct"); !m.Gated || m.Redistributable {
+		t.Error("Llama is gated, and its licence is no free one")
+	}
+}
+
 func TestAZeroTemperatureIsKept(t *testing.T) {
 	t.Parallel()
 	m, err := catalog.Parse([]byte(good))
@@ -68,9 +129,13 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"weights too small for the model":  {"sizeBytes: 600", "sizeBytes: 6", "does not match 1000 parameters"},
 		"a file that leaves its folder":    {"tiny.gguf", "../tiny.gguf", "is not a file name"},
 		"a form that no engine reads":      {"gguf:", "onnx:", "neither gguf nor hf"},
+		"a size of nothing":                {"sizeBytes: 600", "sizeBytes: 0", "is not between 1 and"},
+		"heads that do not divide":         {"kvHeads: 1", "kvHeads: 2\nheads: 3", "3 heads cannot share 2 kvHeads evenly"},
+		"an architecture that is none":     {"licence: MIT", "licence: MIT\narchitectures: [A B]", `architecture "A B" is not the name of a class`},
+		"a hub without a revision":         {"sizeBytes: 600", "sizeBytes: 600, hub: {}", "is no commit, tag or branch"},
 		"a model without any form":         {"  gguf: {file: tiny.gguf, sizeBytes: 600}", "  {}", "forms is empty"},
 		"an alias with a space":            {"[tiny-alias]", "['tiny alias']", "is not a name"},
-		"a number that would overflow":     {"parameters: 1000", "parameters: 9223372036854775807", "is not between 1"},
+		"a number that would overflow":     {"parameters: 1000", "parameters: 9223372036854775807", "is not between 0"},
 		"a template that is an option":     {"chatml", "--help", "is not the name of a template"},
 		"a temperature that boils":         {"temperature: 0", "temperature: 2.1", "chat.temperature 2.1 is not between 0 and 2"},
 		"a temperature below zero":         {"temperature: 0", "temperature: -0.1", "chat.temperature -0.1 is not between"},
@@ -117,12 +182,13 @@ func TestNear(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string][]string{
-		"smollm2-135m-instrut":     {"smollm2-135m-instruct"},
-		"smollm2":                  {"smollm2-135m-instruct"},
-		"SmolLM2-135M":             {"smollm2-135m-instruct"},
-		"x/smollm2-135m":           {"smollm2-135m-instruct"},
-		"mistral-7b":               nil,
-		"phi-3-mini-128k-instruct": nil,
+		"smollm2-135m-instrut":    {"smollm2-135m-instruct"},
+		"smollm2":                 {"smollm2-135m-instruct"},
+		"SmolLM2-135M":            {"smollm2-135m-instruct"},
+		"x/smollm2-135m":          {"smollm2-135m-instruct"},
+		"mistral-7b":              {"mistral-7b-instruct-v0.3"},
+		"phi-3-mini-128k-instruc": {"phi-3-mini-128k-instruct"},
+		"gemma-9-nano":            nil,
 	} {
 		if diff := cmp.Diff(want, c.Near(name)); diff != "" {
 			t.Errorf("Near(%q) (-want +got):\n%s", name, diff)

@@ -13,24 +13,39 @@ import (
 	"kaito.sh/kaito/internal/model"
 )
 
-// entry is a catalog file as it is written.
+// entry is a catalog file as it is written. What is not known is left out.
 type entry struct {
-	ID         string          `json:"id"`
-	HubID      string          `json:"hubID"`
-	Aliases    []string        `json:"aliases"`
-	Licence    string          `json:"licence"`
-	Parameters int64           `json:"parameters"`
-	Context    int             `json:"context"`
-	Layers     int             `json:"layers"`
-	KVHeads    int             `json:"kvHeads"`
-	HeadDim    int             `json:"headDim"`
-	Forms      map[string]form `json:"forms"`
-	Chat       chat            `json:"chat"`
+	ID              string            `json:"id"`
+	HubID           string            `json:"hubID"`
+	Aliases         []string          `json:"aliases"`
+	Licence         string            `json:"licence"`
+	Redistributable bool              `json:"redistributable"`
+	Gated           bool              `json:"gated"`
+	Parameters      int64             `json:"parameters"`
+	Context         int               `json:"context"`
+	Layers          int               `json:"layers"`
+	Heads           int               `json:"heads"`
+	KVHeads         int               `json:"kvHeads"`
+	HeadDim         int               `json:"headDim"`
+	Hidden          int               `json:"hidden"`
+	Architectures   []string          `json:"architectures"`
+	Quantisation    string            `json:"quantisation"`
+	Forms           map[string]form   `json:"forms"`
+	Chat            chat              `json:"chat"`
+	VLLM            map[string]string `json:"vllm"`
 }
 
 type form struct {
 	File      string `json:"file,omitempty"`
 	SizeBytes int64  `json:"sizeBytes"`
+	Hub       *hub   `json:"hub,omitempty"`
+}
+
+// hub is where the publisher has the weights. A revision is a commit that somebody
+// has looked up, or main: the runner resolves it and the plan records the commit.
+type hub struct {
+	Revision string   `json:"revision"`
+	Files    []string `json:"files,omitempty"`
 }
 
 // chat is how the model is talked to where its own files say it badly.
@@ -45,6 +60,8 @@ const (
 	mostParameters = 1 << 45
 	mostContext    = 1 << 24
 	mostSmall      = 1 << 11
+	mostHidden     = 1 << 17
+	mostBytes      = 1 << 48
 	mostName       = 128
 	// Above 2 every model answers noise.
 	mostTemperature = 2
@@ -55,6 +72,10 @@ var (
 	validID = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
 	// validHubID is owner/name.
 	validHubID = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
+	// validArchitecture is the name of a class in Python.
+	validArchitecture = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+	// validRevision is a commit, a tag or a branch of git.
+	validRevision = regexp.MustCompile(`^[A-Za-z0-9][\w./-]*$`)
 	// validAlias is a name without spaces.
 	validAlias = regexp.MustCompile(`^[A-Za-z0-9][\w./-]*$`)
 )
@@ -65,20 +86,30 @@ func Parse(data []byte) (model.Model, error) {
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
 		return model.Model{}, fmt.Errorf("read the model: %w", err)
 	}
-	if err := errors.Join(e.names(), e.shape(), e.weights(), e.Chat.check()); err != nil {
+	if err := errors.Join(e.names(), e.shape(), e.attention(), e.weights(), e.Chat.check()); err != nil {
 		return model.Model{}, err
 	}
+	return e.model(), nil
+}
+
+func (e entry) model() model.Model {
 	m := model.Model{
-		ID: e.ID, HubID: e.HubID, Aliases: e.Aliases, Licence: e.Licence,
+		ID: e.ID, HubID: e.HubID, Aliases: e.Aliases, Licence: e.Licence, Redistributable: e.Redistributable, Gated: e.Gated,
 		Parameters: e.Parameters, Context: e.Context,
-		Layers: e.Layers, KVHeads: e.KVHeads, HeadDim: e.HeadDim,
+		Layers: e.Layers, Heads: e.Heads, KVHeads: e.KVHeads, HeadDim: e.HeadDim, Hidden: e.Hidden,
+		Architectures: e.Architectures, Quantisation: e.Quantisation,
 		Forms: map[model.Form]model.Weights{},
 		Chat:  model.Chat(e.Chat),
+		VLLM:  e.VLLM,
 	}
 	for name, f := range e.Forms {
-		m.Forms[model.Form(name)] = model.Weights{Size: model.Bytes(f.SizeBytes), File: f.File}
+		w := model.Weights{Size: model.Bytes(f.SizeBytes), File: f.File}
+		if f.Hub != nil {
+			w.Hub = &model.Hub{Repository: e.HubID, Revision: f.Hub.Revision, Files: f.Hub.Files}
+		}
+		m.Forms[model.Form(name)] = w
 	}
-	return m, nil
+	return m
 }
 
 func (e entry) names() error {
@@ -103,17 +134,33 @@ func (e entry) names() error {
 func (e entry) shape() error {
 	var errs []error
 	for _, n := range []struct {
-		name        string
-		value, most int64
+		name               string
+		value, least, most int64
 	}{
-		{"parameters", e.Parameters, mostParameters},
-		{"context", int64(e.Context), mostContext},
-		{"layers", int64(e.Layers), mostSmall},
-		{"kvHeads", int64(e.KVHeads), mostSmall},
-		{"headDim", int64(e.HeadDim), mostSmall},
+		{"parameters", e.Parameters, 0, mostParameters},
+		{"context", int64(e.Context), 1, mostContext},
+		{"layers", int64(e.Layers), 1, mostSmall},
+		{"heads", int64(e.Heads), 0, mostSmall},
+		{"kvHeads", int64(e.KVHeads), 1, mostSmall},
+		{"headDim", int64(e.HeadDim), 1, mostSmall},
+		{"hidden", int64(e.Hidden), 0, mostHidden},
 	} {
-		if n.value < 1 || n.value > n.most {
-			errs = append(errs, fmt.Errorf("%s %d is not between 1 and %d", n.name, n.value, n.most))
+		if n.value < n.least || n.value > n.most {
+			errs = append(errs, fmt.Errorf("%s %d is not between %d and %d", n.name, n.value, n.least, n.most))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// attention checks what the facts say of each other.
+func (e entry) attention() error {
+	var errs []error
+	if e.Heads > 0 && e.KVHeads > 0 && e.Heads%e.KVHeads != 0 {
+		errs = append(errs, fmt.Errorf("%d heads cannot share %d kvHeads evenly", e.Heads, e.KVHeads))
+	}
+	for _, a := range e.Architectures {
+		if !validArchitecture.MatchString(a) {
+			errs = append(errs, fmt.Errorf("architecture %q is not the name of a class", a))
 		}
 	}
 	return errors.Join(errs...)
@@ -128,9 +175,15 @@ func (e entry) weights() error {
 		if !slices.Contains([]model.Form{model.FormGGUF, model.FormHF}, model.Form(name)) {
 			errs = append(errs, fmt.Errorf("form %q is neither gguf nor hf", name))
 		}
+		switch known := e.Parameters > 0; {
+		case f.SizeBytes < 1 || f.SizeBytes > mostBytes:
+			errs = append(errs, fmt.Errorf("sizeBytes %d of form %q is not between 1 and %d", f.SizeBytes, name, int64(mostBytes)))
 		// No weights are smaller than one bit a parameter or larger than 64.
-		if f.SizeBytes < e.Parameters/8 || f.SizeBytes/8 > e.Parameters || f.SizeBytes < 1 {
+		case known && (f.SizeBytes < e.Parameters/8 || f.SizeBytes/8 > e.Parameters):
 			errs = append(errs, fmt.Errorf("sizeBytes %d of form %q does not match %d parameters", f.SizeBytes, name, e.Parameters))
+		}
+		if f.Hub != nil && !validRevision.MatchString(f.Hub.Revision) {
+			errs = append(errs, fmt.Errorf("hub.revision %q of form %q is no commit, tag or branch: say main where none was looked up", f.Hub.Revision, name))
 		}
 		if name == string(model.FormGGUF) && (f.File == "" || path.Base(f.File) != f.File) {
 			errs = append(errs, fmt.Errorf("file %q of form gguf is not a file name", f.File))

@@ -35,6 +35,8 @@ type Command struct {
 	URL string
 	// HealthPath answers 200 once the engine can serve.
 	HealthPath string
+	// CacheDir is a folder that the engine writes to; empty is none.
+	CacheDir string
 	// Files must be there before the engine is started.
 	Files []string
 }

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"kaito.sh/kaito/internal/engine/flags"
+	"kaito.sh/kaito/internal/model"
 )
 
 // sectionReader reads the flags of one engine.
@@ -70,6 +71,7 @@ func (s sectionReader) read(key, value *yaml.Node) {
 // finish makes arguments of what was read.
 func (s sectionReader) finish() {
 	var arguments []flags.Argument
+	var wish model.Wish
 	opened := func(f flags.Flag) bool { return f.Open != "" && s.set[f.Open] != nil }
 	for _, name := range slices.Sorted(maps.Keys(s.set)) {
 		one := s.set[name]
@@ -85,10 +87,14 @@ func (s sectionReader) finish() {
 			s.problem(line, "%s.%v", s.table.Engine, err)
 			continue
 		}
+		if err := hear(&wish, s.table.Engine, a); err != nil {
+			s.problem(one.key, "%s.%v", s.table.Engine, err)
+		}
 		arguments = append(arguments, a)
 	}
 	if len(arguments) > 0 {
 		s.settings.Arguments[s.table.Engine] = arguments
+		s.settings.Wishes[s.table.Engine] = wish
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"kaito.sh/kaito/internal/engine/flags"
+	"kaito.sh/kaito/internal/model"
 )
 
 // The sections of inference_config.yaml, which are the names of the engines that they are for.
@@ -21,6 +22,8 @@ const (
 type Settings struct {
 	// Arguments are what each engine is told, by engine, sorted by flag.
 	Arguments map[string][]flags.Argument
+	// Wishes are what they ask of the plan, by engine.
+	Wishes model.Wishes
 	// Ignored says of each key without effect why it has none, sorted.
 	Ignored []string
 }
@@ -62,7 +65,7 @@ func ParseSettings(data []byte) (Settings, error) {
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return Settings{}, &SettingsError{Problems: []Problem{notYAML(err)}}
 	}
-	r := &settingsReader{settings: Settings{Arguments: map[string][]flags.Argument{}}}
+	r := &settingsReader{settings: Settings{Arguments: map[string][]flags.Argument{}, Wishes: model.Wishes{}}}
 	r.document(&document)
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })

@@ -28,12 +28,12 @@ func TestSettingsKeepTheirMeaning(t *testing.T) {
 		"the words of older YAML":             {"vllm: {enforce-eager: yes, trust-remote-code: off}", "vllm", "--enforce-eager --no-trust-remote-code"},
 		"the other name, turned off":          {"vllm: {disable-prefix-caching: false}", "vllm", "--enable-prefix-caching"},
 		"the other name of old versions":      {"vllm: {no-enable-prefix-caching: true}", "vllm", "--disable-prefix-caching"},
-		"a map becomes JSON":                  {"vllm: {compilation-config: {level: 3, pass_config: {fuse: false}}}", "vllm", `--compilation-config {"level":3,"pass_config":{"fuse":false}}`},
+		"a map becomes JSON":                  {"vllm: {compilation-config: {mode: 3, pass_config: {fuse_norm_quant: false}}}", "vllm", `--compilation-config {"mode":3,"pass_config":{"fuse_norm_quant":false}}`},
 		"a map's numbers keep their digits":   {"vllm: {hf-overrides: {rope_theta: 1000000.0, big: 123456789012345678901}}", "vllm", `--hf-overrides {"big":123456789012345678901,"rope_theta":1000000.0}`},
 		"letters stay as they are":            {"vllm: {hf-overrides: {a: <สวัสดี&>}}", "vllm", `--hf-overrides {"a":"<สวัสดี&>"}`},
-		"JSON in text stays as it is":         {`vllm: {compilation-config: '{"level": 3}'}`, "vllm", `--compilation-config {"level": 3}`},
+		"JSON in text stays as it is":         {`vllm: {compilation-config: '{"mode": 3}'}`, "vllm", `--compilation-config {"mode": 3}`},
 		"a part of a map by a point":          {"vllm: {compilation-config.pass_config.fuse_allreduce_rms: false}", "vllm", `--compilation-config {"pass_config":{"fuse_allreduce_rms":false}}`},
-		"parts are laid over the whole":       {"vllm: {compilation-config: {level: 3}, compilation-config.mode: 1}", "vllm", `--compilation-config {"level":3,"mode":1}`},
+		"parts are laid over the whole":       {"vllm: {compilation-config: {mode: 3}, compilation-config.backend: eager}", "vllm", `--compilation-config {"backend":"eager","mode":3}`},
 		"a list becomes several values":       {"vllm: {allowed-media-domains: [a.example, b.example]}", "vllm", "--allowed-media-domains a.example b.example"},
 		"a list of a flag that is repeated":   {"vllm: {middleware: [a.b, c.d]}", "vllm", "--middleware a.b --middleware c.d"},
 		"a list of a flag that takes JSON":    {"vllm: {allowed-origins: ['https://a.example']}", "vllm", `--allowed-origins ["https://a.example"]`},
@@ -91,6 +91,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		"a list for one value":              {"vllm: {seed: [1]}", `vllm.seed is "a list", which is not a value`},
 		"an empty list":                     {"vllm: {allowed-media-domains: []}", "which is not a list with at least one value"},
 		"text for JSON":                     {"vllm: {compilation-config: fast}", "which is not a map, a list or JSON"},
+		"a key that a map has not":          {"vllm: {compilation-config: {level: 3, mod: 1}}", `vllm.compilation-config is "level", which is not one of its keys`},
 		"a key twice":                       {"vllm:\n  seed: 1\n  seed: 2", "line 3: vllm.seed is set in line 2 already"},
 		"a flag twice by two names":         {"vllm:\n  max-model-len: 1\n  max_model_len: 2", "line 3: vllm.max_model_len is the same flag as max-model-len in line 2"},
 		"a section twice":                   {"vllm: {}\nvllm: {}", "line 2: vllm is set in line 1 already"},
@@ -135,7 +136,7 @@ func TestWhatChangesNothingIsSaid(t *testing.T) {
 // Whatever is read can be written, and the server would read the same.
 func FuzzParseSettings(f *testing.F) {
 	for _, seed := range []string{
-		"vllm: {max-model-len: 32k, enable-prefix-caching: false, compilation-config: {level: 3}}",
+		"vllm: {max-model-len: 32k, enable-prefix-caching: false, compilation-config: {mode: 3}}",
 		"llamacpp:\n  flash-attn: on\n  tensor-split: [1, 2]\n", "max_probe_steps: 6", "vllm: &a\n  seed: *a", "? [a]\n: b",
 		"vllm: {hf-overrides.a.b: 1, hf-overrides: {c: 0x1F, d: .5, e: 1_000, f: ~, g: 2001-01-01}}",
 	} {

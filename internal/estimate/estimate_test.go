@@ -36,7 +36,7 @@ func TestOnCPU(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := estimate.OnCPU(tc.model, model.NodeShape{Name: "n", CPU: tc.cpu, Memory: tc.memory})
+			p, err := estimate.OnCPU(tc.model, model.Wish{}, model.NodeShape{Name: "n", CPU: tc.cpu, Memory: tc.memory})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +62,7 @@ func TestWhatDoesNotFitSaysHowMuchIsMissing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := estimate.OnCPU(tc.model, tc.node); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := estimate.OnCPU(tc.model, model.Wish{}, tc.node); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want an answer that says %q", err, tc.want)
 			}
 		})
@@ -86,7 +86,7 @@ func TestBestNamesTheNodesThatHoldThePlan(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, names, err := estimate.Best(small, tc.nodes)
+			p, names, err := estimate.Best(small, nil, tc.nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestBestNamesTheNodesThatHoldThePlan(t *testing.T) {
 		})
 	}
 	var tooLarge *estimate.TooLargeError
-	_, _, err := estimate.Best(small, []model.NodeShape{node("a", 2000, 100), node("b", 2000, 300*model.MiB)})
+	_, _, err := estimate.Best(small, nil, []model.NodeShape{node("a", 2000, 100), node("b", 2000, 300*model.MiB)})
 	if !errors.As(err, &tooLarge) || tooLarge.Node != "b" {
 		t.Errorf("got %v, want what is missing on the largest node", err)
 	}
@@ -112,7 +112,7 @@ func TestLaws(t *testing.T) {
 			Forms: map[model.Form]model.Weights{model.FormGGUF: {Size: model.Bytes(1 + r.Int64N(1<<38))}},
 		}
 		node := model.NodeShape{CPU: model.MilliCPU(r.Int64N(64000)), Memory: model.Bytes(r.Int64N(1 << 40))}
-		plan, err := estimate.OnCPU(m, node)
+		plan, err := estimate.OnCPU(m, model.Wish{}, node)
 		if err != nil {
 			continue
 		}
@@ -123,7 +123,7 @@ func TestLaws(t *testing.T) {
 			t.Fatalf("plan %+v has more threads than cores", plan)
 		}
 		node.Memory += model.Bytes(r.Int64N(1 << 30))
-		more, err := estimate.OnCPU(m, node)
+		more, err := estimate.OnCPU(m, model.Wish{}, node)
 		if err != nil || more.Slots < plan.Slots {
 			t.Fatalf("with more memory: %v, %d slots instead of %d", err, more.Slots, plan.Slots)
 		}

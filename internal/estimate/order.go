@@ -7,16 +7,25 @@ import (
 	"kaito.sh/kaito/internal/model"
 )
 
-// bySize puts the node with the most memory first; the name decides between equals.
+// bySize puts the node with the most GPU memory first, then that with the most
+// memory; the name decides between equals.
 func bySize(nodes []model.NodeShape) []model.NodeShape {
 	sorted := slices.Clone(nodes)
+	all := func(n model.NodeShape) model.Bytes { return n.GPUs.Memory * model.Bytes(n.GPUs.Count) }
 	slices.SortFunc(sorted, func(a, b model.NodeShape) int {
-		return cmp.Or(cmp.Compare(b.Memory, a.Memory), cmp.Compare(b.CPU, a.CPU), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(all(b), all(a)), cmp.Compare(b.Memory, a.Memory), cmp.Compare(b.CPU, a.CPU), cmp.Compare(a.Name, b.Name))
 	})
 	return sorted
 }
 
-// better is true for more requests at once, then for more CPU.
+// better is true for GPUs before a CPU, then for a longer context, then for more
+// requests at once, then for fewer GPUs, and for more CPU.
 func better(a, b model.Plan) bool {
-	return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.CPU, b.CPU)) > 0
+	return cmp.Or(
+		cmp.Compare(min(a.GPUs(), 1), min(b.GPUs(), 1)),
+		cmp.Compare(a.Context, b.Context),
+		cmp.Compare(a.Slots, b.Slots),
+		cmp.Compare(b.GPUs(), a.GPUs()),
+		cmp.Compare(a.CPU, b.CPU),
+	) > 0
 }

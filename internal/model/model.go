@@ -12,6 +12,8 @@ const (
 )
 
 // Model is what is known of a model; nothing in it depends on where it runs.
+// Zero means not known, except for what must be there: ID, HubID, Licence,
+// Context, the three sizes of the KV cache, and at least one form.
 type Model struct {
 	// ID names the model in a Workspace and in the registry of model images.
 	ID string
@@ -19,18 +21,34 @@ type Model struct {
 	HubID string
 	// Aliases are further names under which a Workspace may ask for the model.
 	Aliases []string
-	// Licence is an SPDX identifier.
+	// Licence is an SPDX identifier, or the publisher's own name for its terms.
 	Licence string
+	// Redistributable is true where the licence lets anybody put the weights into
+	// a registry of their own; false is no or not known.
+	Redistributable bool
+	// Gated is true where the hub gives the weights only to accounts that accepted terms.
+	Gated bool
 	// Parameters is the number of parameters.
 	Parameters int64
 	// Context is the largest number of tokens that prompt and answer may share.
 	Context int
 	// Layers, KVHeads and HeadDim size the key and value cache.
 	Layers, KVHeads, HeadDim int
+	// Heads is the number of attention heads, Hidden the width of the model.
+	Heads, Hidden int
+	// Architectures are the classes that the config of the form hf names.
+	Architectures []string
+	// Unserved is true where vLLM has no code for the architectures.
+	Unserved bool
+	// Quantisation is the method by which the form hf is quantised; empty is none.
+	Quantisation string
 	// Forms are the shapes in which the weights are published.
 	Forms map[Form]Weights
 	// Chat is how the model is talked to where its own files say it badly.
 	Chat Chat
+	// VLLM are the flags by which vLLM serves this model well, such as the parser
+	// of its tool calls, by name without dashes.
+	VLLM map[string]string
 }
 
 // Chat is how conversations become prompts and prompts become answers, unless a
@@ -43,12 +61,25 @@ type Chat struct {
 	Temperature, TopP *float64
 }
 
-// Weights is one form of a model's weights.
+// Weights is one form of a model's weights. Their model image is called after the
+// model and the form; a hub may have them besides.
 type Weights struct {
 	// Size is the sum of the files that an engine reads.
 	Size Bytes
 	// File is the one file of a GGUF, as it is called in the model image.
 	File string
+	// Hub is where the publisher has them, or nil.
+	Hub *Hub
+}
+
+// Hub is a repository of a hub that speaks the protocol of Hugging Face.
+type Hub struct {
+	// Repository is owner/name.
+	Repository string
+	// Revision is a commit, a tag or a branch; the runner resolves it to a commit.
+	Revision string
+	// Files are patterns of the files to fetch; none fetches all that an engine loads.
+	Files []string
 }
 
 // KVBytesPerToken is the memory that one token of context takes at 16 bits.

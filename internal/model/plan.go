@@ -1,20 +1,25 @@
 package model
 
-// MilliCPU is an amount of processor time: 1000 is one core.
-type MilliCPU int64
-
-// Core is one core.
-const Core MilliCPU = 1000
-
-// NodeShape is what one node can give to pods.
-type NodeShape struct {
-	// Name names the node in messages.
-	Name string
-	// CPU is the allocatable processor time.
-	CPU MilliCPU
-	// Memory is the allocatable memory.
-	Memory Bytes
+// Wish is what a user asks of a plan. Zero fields leave it to the planner.
+type Wish struct {
+	// Context is the number of tokens that prompt and answer share.
+	Context int
+	// TotalContext is the same for all slots together, as llama.cpp counts.
+	TotalContext int
+	// Slots is the number of requests at once.
+	Slots int
+	// GPUs is the number of GPUs that share each layer.
+	GPUs int
+	// Utilisation is the part of each GPU's memory that the engine may use.
+	Utilisation float64
+	// CacheBits are the bits of a number in the KV cache: 16 unless it is quantised.
+	CacheBits int
+	// PromptCache is the memory for finished conversations, where nil is not said.
+	PromptCache *Bytes
 }
+
+// Wishes are what a user asks of a plan, by engine.
+type Wishes map[string]Wish
 
 // Plan is how a model is run on each of its nodes.
 type Plan struct {
@@ -30,12 +35,42 @@ type Plan struct {
 	Context int
 	// Slots is the number of requests that are answered at once.
 	Slots int
-	// Threads is the number of threads that compute; never more than CPU has cores.
+	// Threads is the number of threads that compute on a CPU; never more than CPU has cores.
 	Threads int
-	// CPU is what the engine's container asks for and is limited to.
+	// CPU is what the engine's container asks for; on a CPU it is limited to it as well.
 	CPU MilliCPU
 	// Memory is what the engine's container asks for, by part.
 	Memory Memory
+	// Disk is what it writes on the node's disk, weights not counted.
+	Disk Bytes
+	// GPU is how GPUs are used; nil runs on the CPU.
+	GPU *GPUPlan
+	// Note says what a user would ask about the plan; empty mostly.
+	Note string
+}
+
+// GPUPlan is how a plan uses the GPUs of a node.
+type GPUPlan struct {
+	// Count is the number of GPUs, which all share each layer.
+	Count int
+	// Kind is the label of the nodes that were planned for; pods go to no others.
+	Kind Label
+	// Product, Capability and Each, the memory of each, are those of the GPUs of that kind.
+	Product    string
+	Capability Capability
+	Each       Bytes
+	// Utilisation is the part of each GPU's memory that the engine uses.
+	Utilisation float64
+	// Memory is the memory of all GPUs together, by part.
+	Memory Memory
+}
+
+// GPUs is the number of GPUs of a plan.
+func (p Plan) GPUs() int {
+	if p.GPU == nil {
+		return 0
+	}
+	return p.GPU.Count
 }
 
 // Memory is the memory of a plan by part.
@@ -48,9 +83,11 @@ type Memory struct {
 	PromptCache Bytes
 	// Overhead is what engine and runner need besides.
 	Overhead Bytes
+	// Shared is memory through which the processes of an engine talk.
+	Shared Bytes
 }
 
 // Total is the sum of the parts in whole MiB.
 func (m Memory) Total() Bytes {
-	return (m.Weights + m.KVCache + m.PromptCache + m.Overhead).CeilTo(MiB)
+	return (m.Weights + m.KVCache + m.PromptCache + m.Overhead + m.Shared).CeilTo(MiB)
 }

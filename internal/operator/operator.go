@@ -26,6 +26,7 @@ import (
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/config"
 	"kaito.sh/kaito/internal/controller/workspace"
+	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/kube"
 )
 
@@ -109,9 +110,14 @@ func synced(mgr ctrl.Manager) healthz.Checker {
 
 // controllers is the one list of controllers.
 func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator) error {
+	instances, err := instance.Load()
+	if err != nil {
+		return err
+	}
 	return workspace.New(workspace.Inputs{
 		Planner: workspace.Planner{
-			Catalog: models,
+			Catalog:   models,
+			Instances: instances,
 			Images: workspace.Images{
 				Runner:  cfg.RunnerImage,
 				Engines: map[string]string{"llamacpp": cfg.LlamacppImage, "vllm": cfg.VLLMImage},

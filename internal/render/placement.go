@@ -7,10 +7,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"kaito.sh/kaito/internal/model"
 )
 
-// nodes requires a node that the selector selects: labels and expressions alike.
-func nodes(selector *metav1.LabelSelector) *corev1ac.AffinityApplyConfiguration {
+// nodes requires a node that the selector selects, labels and expressions alike, and
+// that has the GPUs of the plan.
+func nodes(selector *metav1.LabelSelector, plan model.Plan) *corev1ac.AffinityApplyConfiguration {
 	term := corev1ac.NodeSelectorTerm()
 	for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
@@ -20,6 +23,11 @@ func nodes(selector *metav1.LabelSelector) *corev1ac.AffinityApplyConfiguration 
 		// The four operators of a label selector are called the same for nodes.
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
 			WithKey(e.Key).WithOperator(corev1.NodeSelectorOperator(e.Operator)).WithValues(e.Values...))
+	}
+	if plan.GPU != nil && plan.GPU.Kind.Key != "" {
+		// The plan is made for GPUs of one kind; the selector may select others besides.
+		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
+			WithKey(plan.GPU.Kind.Key).WithOperator(corev1.NodeSelectorOpIn).WithValues(plan.GPU.Kind.Value))
 	}
 	return corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().
 		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.NodeSelector().WithNodeSelectorTerms(term)))

@@ -50,7 +50,8 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithInitContainers(installRunner(s)).
 			WithContainers(serve(s)).
 			WithVolumes(volumes(s)...).
-			WithAffinity(nodes(ws.Resource.LabelSelector)).
+			WithVolumes(engineVolumes(s)...).
+			WithAffinity(nodes(ws.Resource.LabelSelector, s.Plan)).
 			WithTolerations(tolerations()...).
 			WithSecurityContext(corev1ac.PodSecurityContext().
 				WithRunAsNonRoot(true).
@@ -80,11 +81,6 @@ func installRunner(s Serving) *corev1ac.ContainerApplyConfiguration {
 
 func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 	mount := corev1ac.VolumeMount
-	needs := amounts(s.Plan.CPU, s.Plan.Memory.Total())
-	requests := amounts(s.Plan.CPU, s.Plan.Memory.Total())
-	if disk := fetched(s); disk > 0 {
-		requests[corev1.ResourceEphemeralStorage] = quantity(disk)
-	}
 	return corev1ac.Container().
 		WithName(EngineContainer).
 		WithImage(s.Images.Engine).
@@ -92,7 +88,7 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 		WithEnv(corev1ac.EnvVar().WithName("HOME").WithValue("/tmp")).
 		WithPorts(corev1ac.ContainerPort().WithName("http").WithContainerPort(contract.Port).WithProtocol(corev1.ProtocolTCP)).
 		WithSecurityContext(locked()).
-		WithResources(corev1ac.ResourceRequirements().WithRequests(requests).WithLimits(needs)).
+		WithResources(needs(s)).
 		WithStartupProbe(probe("/health").WithPeriodSeconds(2).WithFailureThreshold(startupTries(s))).
 		WithReadinessProbe(probe("/ready").WithPeriodSeconds(5).WithFailureThreshold(2)).
 		WithVolumeMounts(
@@ -101,15 +97,20 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 			weightsMount(s),
 			mount().WithName(tempVolume).WithMountPath("/tmp"),
 		).
-		WithVolumeMounts(secretMounts(s)...)
+		WithVolumeMounts(secretMounts(s)...).
+		WithVolumeMounts(engineMounts(s)...)
 }
 
 // startupTries allows 5 minutes and 18 seconds for each GiB, tried every other
 // second: what the node mounts has been pulled by then and remains to be read. A
-// fetch may take another 2 minutes for each GiB; one that is cut off goes on where it was.
+// fetch may take another 2 minutes for each GiB; one that is cut off goes on where it
+// was. On GPUs the engine compiles kernels besides, which takes it many minutes.
 func startupTries(s Serving) int32 {
-	const base, reading, fetching, period = 5 * time.Minute, 18 * time.Second, 2 * time.Minute, 2 * time.Second
-	perGiB := reading
+	const reading, fetching, period = 18 * time.Second, 2 * time.Minute, 2 * time.Second
+	base, perGiB := 5*time.Minute, reading
+	if s.Plan.GPU != nil {
+		base = 30 * time.Minute
+	}
 	if s.Weights.Fetch != nil {
 		perGiB += fetching
 	}

@@ -3,6 +3,7 @@ package render_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/engine/llamacpp"
+	"kaito.sh/kaito/internal/engine/vllm"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
@@ -37,6 +39,12 @@ type input struct {
 	Node        struct {
 		CPU    int64 `json:"cpuMilli"`
 		Memory int64 `json:"memoryMiB"`
+		GPUs   struct {
+			Count      int    `json:"count"`
+			Product    string `json:"product"`
+			Memory     int64  `json:"memoryMiB"`
+			Capability string `json:"capability"`
+		} `json:"gpus"`
 	} `json:"node"`
 }
 
@@ -172,7 +180,7 @@ func serving(t *testing.T, file string) render.Serving {
 	if !ok {
 		t.Fatalf("%s names a model that is not in the catalog", file)
 	}
-	plan, err := estimate.OnCPU(m, model.NodeShape{Name: "node", CPU: model.MilliCPU(in.Node.CPU), Memory: model.Bytes(in.Node.Memory) * model.MiB})
+	plan, err := estimate.OnNode(m, nil, in.shape(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +189,11 @@ func serving(t *testing.T, file string) render.Serving {
 	if in.Weights != nil {
 		weights = *in.Weights
 	}
-	start, err := llamacpp.Command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
+	command, image := llamacpp.Command, "registry.local:5000/kaito/llamacpp:dev"
+	if plan.Engine == vllm.Name {
+		command, image = vllm.Command, "vllm/vllm-openai:v0.33.0"
+	}
+	start, err := command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,11 +201,27 @@ func serving(t *testing.T, file string) render.Serving {
 		Workspace: &in.Workspace, Model: m, Plan: plan, Command: start,
 		Images: render.Images{
 			Runner: "registry.local:5000/kaito/runner:dev",
-			Engine: "registry.local:5000/kaito/llamacpp:dev",
+			Engine: image,
 		},
 		Weights:     weights,
 		PullSecrets: in.PullSecrets,
 	}
+}
+
+// shape is the node as the controller would see it.
+func (in input) shape(t *testing.T) model.NodeShape {
+	t.Helper()
+	n := model.NodeShape{Name: "node", CPU: model.MilliCPU(in.Node.CPU), Memory: model.Bytes(in.Node.Memory) * model.MiB}
+	if g := in.Node.GPUs; g.Count > 0 {
+		n.GPUs = model.GPUs{
+			Count: g.Count, Product: g.Product, Memory: model.Bytes(g.Memory) * model.MiB,
+			Kind: model.Label{Key: "nvidia.com/gpu.product", Value: g.Product},
+		}
+		if _, err := fmt.Sscanf(g.Capability, "%d.%d", &n.GPUs.Capability.Major, &n.GPUs.Capability.Minor); err != nil {
+			t.Fatalf("capability %q: %v", g.Capability, err)
+		}
+	}
+	return n
 }
 
 func document(t *testing.T, s render.Serving) []byte {

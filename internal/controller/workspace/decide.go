@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -13,6 +12,7 @@ import (
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/render/podtemplate"
@@ -24,6 +24,8 @@ var errEmptySelector = errors.New("it names no label, and a Workspace must say w
 type Planner struct {
 	// Catalog is the models that are known.
 	Catalog *catalog.Catalog
+	// Instances is what is published of the nodes that do not say what their GPUs are.
+	Instances *instance.Table
 	// Images says what pods are made of.
 	Images Images
 	// Sources say where weights come from.
@@ -145,7 +147,7 @@ func refuseSelector(_ Planner, t *thought) bool {
 
 // findNodes keeps the nodes that can take a pod now. Missing ones are no
 // rejection: nodes may join later.
-func findNodes(_ Planner, t *thought) bool {
+func findNodes(p Planner, t *thought) bool {
 	if len(t.observed.nodes) == 0 {
 		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
 		return true
@@ -160,7 +162,7 @@ func findNodes(_ Planner, t *thought) bool {
 			not = append(not, n.Name+" "+why)
 			continue
 		}
-		t.fit = append(t.fit, shape(n))
+		t.fit = append(t.fit, shape(n, p.Instances))
 	}
 	slices.Sort(not)
 	slices.Sort(t.old)
@@ -191,7 +193,7 @@ func fitModel(p Planner, t *thought) bool {
 	if t.template != nil {
 		return false
 	}
-	plan, nodes, err := estimate.Best(t.model, t.fit)
+	plan, nodes, err := estimate.Best(t.model, t.settings.Wishes, t.fit)
 	if err != nil {
 		// Told as a failure, because nothing that is there can help; a larger node that joins is judged at once.
 		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sentence(err))
@@ -295,25 +297,3 @@ func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {
 }
 
 // planStatus is how a model is run; of a template nothing is known.
-func planStatus(s *render.Serving) *v1beta1.PlanStatus {
-	if s.Template != nil {
-		return nil
-	}
-	p := s.Plan
-	amount := func(b model.Bytes) *resource.Quantity {
-		return resource.NewQuantity(int64(b.CeilTo(model.MiB)), resource.BinarySI)
-	}
-	overhead := p.Memory.Overhead + p.Memory.PromptCache
-	return &v1beta1.PlanStatus{
-		Model: p.Model, Engine: p.Engine,
-		Nodes:       int32(p.Nodes),
-		GPUs:        new(int32),
-		CPU:         resource.NewMilliQuantity(int64(p.CPU), resource.DecimalSI),
-		Context:     int32(p.Context),
-		Concurrency: int32(p.Slots),
-		Memory: &v1beta1.MemoryStatus{
-			Weights: amount(p.Memory.Weights), KVCache: amount(p.Memory.KVCache),
-			Overhead: amount(overhead), Total: amount(p.Memory.Total()),
-		},
-	}
-}

@@ -10,6 +10,8 @@ import (
 
 	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/engine/llamacpp"
+	"kaito.sh/kaito/internal/engine/vllm"
+	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
@@ -21,16 +23,22 @@ const (
 	leastContainerd = "2.1"
 )
 
-// command is how the engine of a plan is started. The plan names the only engine of this version.
+// command is how the engine of a plan is started.
 func command(m model.Model, plan model.Plan, settings engine.Settings) (engine.Command, error) {
-	return llamacpp.Command(engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort})
+	in := engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort}
+	if plan.Engine == vllm.Name {
+		return vllm.Command(in)
+	}
+	return llamacpp.Command(in)
 }
 
-func shape(n *corev1.Node) model.NodeShape {
+func shape(n *corev1.Node, types *instance.Table) model.NodeShape {
 	return model.NodeShape{
 		Name:   n.Name,
 		CPU:    model.MilliCPU(n.Status.Allocatable.Cpu().MilliValue()),
 		Memory: model.Bytes(n.Status.Allocatable.Memory().Value()),
+		Disk:   model.Bytes(n.Status.Allocatable.StorageEphemeral().Value()),
+		GPUs:   gpus(n, types),
 	}
 }
 

@@ -62,6 +62,8 @@ type Flag struct {
 	Off string `json:"off,omitempty"`
 	// Many is set where several values may be given.
 	Many Many `json:"many,omitempty"`
+	// Keys are the only keys of a JSON object, where the server knows them.
+	Keys []string `json:"keys,omitempty"`
 	// Choices are the only values.
 	Choices []string `json:"choices,omitempty"`
 	// Open is a flag by which a user brings values that are not among the choices.

@@ -3,10 +3,13 @@ package flags
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"kaito.sh/kaito/internal/near"
 )
 
 // ValueError says why a flag does not take a value.
@@ -39,9 +42,28 @@ func (f Flag) Check(value string) error {
 		want = f.Kind.words()
 	}
 	if want == "" {
-		return nil
+		return f.checkKeys(value)
 	}
 	return &ValueError{Flag: f.Name, Value: value, Want: want}
+}
+
+// checkKeys looks for a key that the server does not know, and says which may be meant.
+func (f Flag) checkKeys(value string) error {
+	var object map[string]json.RawMessage
+	if len(f.Keys) == 0 || json.Unmarshal([]byte(value), &object) != nil {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		if slices.Contains(f.Keys, key) {
+			continue
+		}
+		want := "one of its keys"
+		if names := near.Names(key, f.Keys); len(names) > 0 {
+			want += ": did you mean " + names[0] + "?"
+		}
+		return &ValueError{Flag: f.Name, Value: key, Want: want}
+	}
+	return nil
 }
 
 func (f Flag) reads(value string) bool {
