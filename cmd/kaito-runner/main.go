@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	// Engine images need not have certificates of their own, and that of llama.cpp has
+	// none; these are used where the image has no file with some.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
 	"kaito.sh/kaito/internal/buildinfo"
 	"kaito.sh/kaito/internal/runner/command"
 )
