@@ -58,8 +58,18 @@ func Contract(s Serving) contract.Serve {
 			Files:      s.Command.Files,
 		},
 		Weights: s.Weights.Fetch,
-		Limits:  contract.Limits{DrainSeconds: drainSeconds},
+		Limits:  contract.Limits{DrainSeconds: drainSeconds, MaxInFlight: mostInFlight(s)},
 	}
+}
+
+// mostInFlight lets as many requests wait at a GPU as are being answered, as the
+// reference system does. 0 is the runner's default, which is plenty for a CPU.
+func mostInFlight(s Serving) int {
+	const waiting = 2
+	if most := s.Plan.Slots * waiting; s.Plan.GPU != nil && most > contract.DefaultMaxInFlight {
+		return most
+	}
+	return 0
 }
 
 // runnerJSON is indented, so that a person can read it with kubectl.

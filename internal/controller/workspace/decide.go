@@ -215,6 +215,8 @@ func fitModel(p Planner, t *thought) bool {
 		},
 		Weights: p.weights(t, plan), PullSecrets: p.pullSecrets(t.ws),
 	}
+	t.notes = append(t.notes, planNotes(*t.serving)...)
+	t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
 	return false
 }
 

@@ -12,6 +12,8 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/testkit"
 )
 
@@ -80,6 +82,7 @@ func TestAGPUModelIsPlannedForVLLM(t *testing.T) {
 	ws.Inference.Preset.Name = "phi-4-mini-instruct"
 	p := planner(t)
 	p.Images.Engines = map[string]string{"llamacpp": "llamacpp", "vllm": "vllm/vllm-openai:v0"}
+	p.Sources.Hub = "https://hub.example"
 	o := observed{ws: ws, nodes: []corev1.Node{*withGPUs(testkit.Node("n1"), "1", a100()...)}}
 	d := p.decide(o)
 	if d.serving == nil {
@@ -87,6 +90,12 @@ func TestAGPUModelIsPlannedForVLLM(t *testing.T) {
 	}
 	if d.serving.Images.Engine != "vllm/vllm-openai:v0" || d.serving.Command.Args[0] != "vllm" {
 		t.Errorf("engine %q is started by %q", d.serving.Images.Engine, d.serving.Command.Args)
+	}
+	want := render.Weights{Fetch: &contract.Weights{Dir: "/weights/model", Bytes: int64(d.serving.Model.Forms[model.FormHF].Size), Hub: &contract.WeightsHub{
+		Endpoint: "https://hub.example", Repository: "microsoft/Phi-4-mini-instruct", Revision: "main",
+	}}}
+	if diff := cmp.Diff(want, d.serving.Weights); diff != "" {
+		t.Errorf("weights (-want +got):\n%s", diff)
 	}
 	plan := d.status(ws, metav1.Unix(1000, 0)).Plan
 	if diff := cmp.Diff(&v1beta1.ParallelismStatus{Tensor: 1, Pipeline: 1, Data: 1}, plan.Parallelism); diff != "" || *plan.GPUs != 1 || plan.Engine != "vllm" {
@@ -98,5 +107,34 @@ func TestAGPUModelIsPlannedForVLLM(t *testing.T) {
 	o.nodes[0].Labels["nvidia.com/gpu.compute.major"] = "7"
 	if d := p.decide(o); d.accepted.Reason != v1beta1.ReasonDoesNotFit || !strings.Contains(d.accepted.Message, "compute capability 7.0") {
 		t.Errorf("got %s: %s", d.accepted.Reason, d.accepted.Message)
+	}
+}
+
+func TestWhatAPlanForGPUsSays(t *testing.T) {
+	t.Parallel()
+	t4 := []string{"nvidia.com/gpu.product=Tesla-T4", "nvidia.com/gpu.memory=15360", "nvidia.com/gpu.compute.major=7", "nvidia.com/gpu.compute.minor=5"}
+	token := &v1beta1.PresetOptions{ModelAccessSecret: "hub-token"}
+	for name, tc := range map[string]struct {
+		preset  string
+		options *v1beta1.PresetOptions
+		labels  []string
+		want    string
+		lacks   string
+	}{
+		"a gated model needs a token":              {"llama-3.1-8b-instruct", nil, a100(), "only to accounts that accepted its licence: name a Secret with the key HF_TOKEN", ""},
+		"with a token there is nothing to say":     {"llama-3.1-8b-instruct", token, a100(), "", "Secret"},
+		"a context that does not fit":              {"phi-3-mini-128k-instruct", nil, t4, "the plan: the context is what fits: the model's 131072 fit on 1 GPU with 80 GiB", ""},
+		"a card that is not used":                  {"smollm2-135m-instruct", nil, []string{"nvidia.com/gpu.product=Tesla-V100", "nvidia.com/gpu.memory=16384", "nvidia.com/gpu.compute.major=7"}, "its GPUs are not used: the GPUs of node", ""},
+		"a model image of the user's own is asked": {"llama-3.1-8b-instruct", &v1beta1.PresetOptions{Image: "registry.example/llama:hf"}, a100(), "", "Secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ws := testkit.Workspace("default", "w")
+			ws.Inference.Preset.Name, ws.Inference.Preset.PresetOptions = tc.preset, tc.options
+			d := planner(t).decide(observed{ws: ws, nodes: []corev1.Node{*withGPUs(testkit.Node("n1"), "1", tc.labels...)}})
+			if got := d.accepted.Message; d.serving == nil || !strings.Contains(got, tc.want) || tc.lacks != "" && strings.Contains(got, tc.lacks) {
+				t.Errorf("%q, want %q and not %q", got, tc.want, tc.lacks)
+			}
+		})
 	}
 }

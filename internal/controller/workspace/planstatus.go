@@ -1,12 +1,30 @@
 package workspace
 
 import (
+	"fmt"
+	"path"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/runner/contract"
 )
+
+// planNotes are what a plan says that could surprise, and what it still needs.
+func planNotes(s render.Serving) []string {
+	var notes []string
+	if s.Plan.Note != "" {
+		notes = append(notes, "the plan: "+s.Plan.Note)
+	}
+	fromHub := s.Weights.Fetch != nil && s.Weights.Fetch.Hub != nil
+	if fromHub && s.Model.Gated && s.Weights.TokenSecret == "" {
+		notes = append(notes, fmt.Sprintf("the hub gives %s only to accounts that accepted its licence: name a Secret with the key %s in inference.preset.presetOptions.modelAccessSecret",
+			s.Model.HubID, path.Base(contract.HubTokenFile)))
+	}
+	return notes
+}
 
 // planStatus shows a plan; a template of the user's own has none. The memory is that
 // of what is scarce: of the GPUs where the plan has any, else of the pod.

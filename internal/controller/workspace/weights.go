@@ -46,12 +46,21 @@ func options(ws *v1beta1.Workspace) v1beta1.PresetOptions {
 	return *ws.Inference.Preset.PresetOptions
 }
 
-// weights says how the files of a plan come into its pods: from a model image, which
-// the nodes mount where all of them can and the runner fetches where one cannot.
+// weights says how the files of a plan come into its pods: from the hub where the
+// catalog knows them there, else from a model image, which the nodes mount where all
+// of them can and the runner fetches where one cannot. The user's image comes first.
 func (p Planner) weights(t *thought, plan model.Plan) render.Weights {
 	form := t.model.Forms[plan.Form]
 	fetch := &contract.Weights{Dir: contract.ModelDir, Bytes: int64(form.Size)}
 	image := options(t.ws).Image
+	if image == "" && form.Hub != nil {
+		fetch.Hub = &contract.WeightsHub{Endpoint: p.Sources.Hub, Repository: form.Hub.Repository, Revision: form.Hub.Revision, Files: form.Hub.Files}
+		token := options(t.ws).ModelAccessSecret
+		if token != "" {
+			fetch.Hub.TokenFile = contract.HubTokenFile
+		}
+		return render.Weights{Fetch: fetch, TokenSecret: token}
+	}
 	if image == "" {
 		image = fmt.Sprintf("%s/%s:%s", p.Sources.Models, t.model.ID, plan.Form)
 	}
