@@ -3,6 +3,7 @@ package workspace_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -25,27 +27,45 @@ var api testkit.Server
 
 func TestMain(m *testing.M) { api.Main(m) }
 
-// operate runs the operator until the test ends. One operator serves all the
-// subtests of a test: controllers of one name cannot be registered twice.
-func operate(t *testing.T) client.Client {
+// operate runs the operator until the test ends. Edits change how it reaches the
+// cluster. Tests that run one do not run in parallel: each would serve the other's Workspaces.
+func operate(t *testing.T, edits ...func(*rest.Config)) client.Client {
 	t.Helper()
-	mgr, err := operator.New(t.Context(), api.Config(t), config.Operator{
+	start(t, options(), edits...)
+	return api.Client(t)
+}
+
+func options() config.Operator {
+	return config.Operator{
 		RunnerImage: "registry.local:5000/kaito/runner:dev", LlamacppImage: "registry.local:5000/kaito/llamacpp:dev",
 		Models: "registry.local:5000/kaito/models", MetricsAddress: "0", HealthAddress: "0",
-	}, logr.Discard())
+	}
+}
+
+// start runs an operator until the test ends or stop is called, which returns how it ended.
+func start(t *testing.T, cfg config.Operator, edits ...func(*rest.Config)) (stop func() error) {
+	t.Helper()
+	cluster := api.Config(t)
+	for _, edit := range edits {
+		edit(cluster)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	mgr, err := operator.New(ctx, cluster, cfg, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceValue(func() error {
 		cancel()
-		if err := <-done; err != nil {
+		return <-done
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
 			t.Errorf("the operator ended with: %v", err)
 		}
 	})
-	return api.Client(t)
+	return stop
 }
 
 // eventually asks again until ok says yes; what is asked for is in the failure.

@@ -1,6 +1,8 @@
 package workspace
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -8,8 +10,9 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 )
 
-// turned are the conditions whose status or reason is not what it was. The
-// summaries are left out: they repeat what another condition says.
+// turned are the conditions worth an event. An event is a write, and on the way to a
+// server that answers there is one. The summaries are left out, and what waits for
+// another condition: they repeat what that one says.
 func turned(before, after []metav1.Condition) []metav1.Condition {
 	var news []metav1.Condition
 	for _, c := range after {
@@ -17,15 +20,27 @@ func turned(before, after []metav1.Condition) []metav1.Condition {
 		case v1beta1.ConditionResourceReady, v1beta1.ConditionWorkspaceReady, v1beta1.ConditionWorkspaceSucceeded:
 			continue
 		}
-		old := meta.FindStatusCondition(before, c.Type)
-		if old == nil && c.Status == metav1.ConditionUnknown {
-			continue
+		was := metav1.Condition{Status: metav1.ConditionUnknown}
+		if old := meta.FindStatusCondition(before, c.Type); old != nil {
+			was = *old
 		}
-		if old == nil || old.Status != c.Status || old.Reason != c.Reason {
+		told := slices.ContainsFunc(news, func(n metav1.Condition) bool { return n.Reason == c.Reason && n.Message == c.Message })
+		if !told && (was.Status != c.Status || was.Reason != c.Reason) && tellable(was.Status, c) {
 			news = append(news, c)
 		}
 	}
 	return news
+}
+
+// tellable leaves out what every Workspace goes through before it answers.
+func tellable(was metav1.ConditionStatus, c metav1.Condition) bool {
+	switch {
+	case c.Reason == v1beta1.ReasonInferencePending:
+		return was == metav1.ConditionTrue
+	case c.Status == metav1.ConditionTrue:
+		return c.Type == v1beta1.ConditionInferenceReady || was == metav1.ConditionFalse
+	}
+	return c.Status == metav1.ConditionFalse || was != metav1.ConditionUnknown
 }
 
 // tell sends one event: what is wrong is a warning, unless it is a wait that passes by itself.
