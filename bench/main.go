@@ -5,6 +5,7 @@
 //	go run ./bench -run package -bytes 4000000000
 //	go run ./bench -run runner -span 20s
 //	go run ./bench -run tokens -cluster
+//	go run ./bench -run workspaces -n 1000
 //
 // Figures of which one is compared with another are taken in one run, in turns.
 package main
@@ -20,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -48,6 +50,9 @@ type options struct {
 	runner string
 	// cluster says that benchmarks may start a local cluster.
 	cluster bool
+	// workspaces is how many Workspaces the operator gets, quiet how long nothing happens.
+	workspaces int
+	quiet      time.Duration
 	// progress gets a word on what goes on.
 	progress io.Writer
 }
@@ -72,11 +77,12 @@ func benchmarks() []benchmark {
 		{"model push", pushModel},
 		{"runner latency", runnerLatency},
 		{"runner large prompts", runnerPrompts},
+		{"workspaces", workspaces},
 	}
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	measured, err := roles(ctx, os.Args)
 	if !measured {
 		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -98,6 +104,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	span := flags.Duration("span", 20*time.Second, "measure each side of a pair this `LONG`")
 	runner := flags.String("runner", "bin/kaito-runner", "`FILE` of the built runner")
 	cluster := flags.Bool("cluster", false, "start a local cluster named bench for what needs one, and remove it")
+	n := flags.Int("n", 200, "`NUMBER` of Workspaces and fake nodes")
+	quiet := flags.Duration("quiet", 5*time.Minute, "count writes in a quiet time this `LONG`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -116,6 +124,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	o := options{
 		dir: dir, bytes: *size, stopwatch: startWatch(time.Now), now: time.Now,
 		span: *span, runner: *runner, cluster: *cluster, progress: progress,
+		workspaces: *n, quiet: *quiet,
 	}
 	var results []result
 	for _, b := range benchmarks() {

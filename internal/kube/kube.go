@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/util/csaupgrade"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,16 +34,18 @@ type Child struct {
 // Writer writes to one cluster.
 type Writer struct {
 	client client.Client
+	live   client.Reader
 	types  converter
 }
 
-// NewWriter makes a Writer.
-func NewWriter(c client.Client) *Writer {
-	return &Writer{client: c, types: newConverter(c.Scheme())}
+// NewWriter makes a Writer that writes with c, and reads live what caches leave out.
+func NewWriter(c client.Client, live client.Reader) *Writer {
+	return &Writer{client: c, live: live, types: newConverter(c.Scheme())}
 }
 
 // Apply brings each child to its wanted state, in order, and stops at the first
-// that the server refuses. A child that stands as it should costs nothing. Fields
+// that the server refuses: with AlreadyExists where nothing was known to stand. A
+// child that stands as it should costs nothing. Fields
 // that others own and we do not name stay theirs; fields that we name are taken
 // back from whoever changed them.
 func (w *Writer) Apply(ctx context.Context, children []Child) error {
@@ -61,17 +65,24 @@ func (w *Writer) apply(ctx context.Context, c Child) error {
 	if err != nil {
 		return fmt.Errorf("read the wanted %s %q: %w", c.Kind, c.Name, err)
 	}
-	if c.Have != nil {
-		same, err := w.types.holds(c.Have, want)
-		if err != nil {
-			return fmt.Errorf("compare %s %q: %w", c.Kind, c.Name, err)
+	if c.Have == nil {
+		if err := w.create(ctx, want); err != nil {
+			return fmt.Errorf("create %s %q: %w", c.Kind, c.Name, err)
 		}
-		if same {
-			return nil
-		}
+		return nil
 	}
-	err = w.patch(ctx, c, want)
-	if apierrors.IsInvalid(err) && c.Have != nil {
+	same, err := w.types.holds(c.Have, want)
+	if err != nil {
+		return fmt.Errorf("compare %s %q: %w", c.Kind, c.Name, err)
+	}
+	if same {
+		return nil
+	}
+	if err := w.own(ctx, c.Have); err != nil {
+		return fmt.Errorf("own %s %q: %w", c.Kind, c.Name, err)
+	}
+	err = w.patch(ctx, want)
+	if apierrors.IsInvalid(err) {
 		err = w.renumber(ctx, c, want, err)
 	}
 	if err != nil {
@@ -80,29 +91,67 @@ func (w *Writer) apply(ctx context.Context, c Child) error {
 	return nil
 }
 
-// patch applies. Only what is ours is taken by force: where nothing stood a moment
-// ago, a conflict tells that somebody else has just made an object of this name.
-func (w *Writer) patch(ctx context.Context, c Child, want *unstructured.Unstructured) error {
+// create makes what nobody has. Applying would do as well, and would take over what
+// somebody else has made under this name a moment ago; this is refused then.
+func (w *Writer) create(ctx context.Context, want *unstructured.Unstructured) error {
+	object, err := w.typed(want)
+	if err != nil {
+		return err
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(want.Object, object); err != nil {
+		return fmt.Errorf("read the fields: %w", err)
+	}
+	return w.client.Create(ctx, object, client.FieldOwner(v1beta1.FieldOwner))
+}
+
+// own makes fields that we own by having created or patched an object ours by
+// applying, once: what we then name no more goes.
+func (w *Writer) own(ctx context.Context, have client.Object) error {
+	object, ok := have.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("%T is no object of a cluster", have)
+	}
+	// Who owns what is not in the cache.
+	if err := w.live.Get(ctx, client.ObjectKeyFromObject(have), object); err != nil {
+		return err
+	}
+	body, err := csaupgrade.UpgradeManagedFieldsPatch(object, sets.New(v1beta1.FieldOwner), v1beta1.FieldOwner)
+	if err != nil {
+		return fmt.Errorf("read who owns its fields: %w", err)
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	return w.client.Patch(ctx, object, client.RawPatch(types.JSONPatchType, body), client.FieldOwner(v1beta1.FieldOwner))
+}
+
+// patch applies by force to what is ours.
+func (w *Writer) patch(ctx context.Context, want *unstructured.Unstructured) error {
 	body, err := json.Marshal(want)
 	if err != nil {
 		return fmt.Errorf("write as JSON: %w", err)
 	}
-	// A typed object, not the unstructured one: the client keeps account of its own writes by type.
-	object, err := w.client.Scheme().New(want.GroupVersionKind())
+	target, err := w.typed(want)
 	if err != nil {
-		return fmt.Errorf("make an empty object: %w", err)
-	}
-	target, ok := object.(client.Object)
-	if !ok {
-		return fmt.Errorf("%T is no object of a cluster", object)
+		return err
 	}
 	target.SetNamespace(want.GetNamespace())
 	target.SetName(want.GetName())
-	opts := []client.PatchOption{client.FieldOwner(v1beta1.FieldOwner)}
-	if c.Have != nil {
-		opts = append(opts, client.ForceOwnership)
+	return w.client.Patch(ctx, target, client.RawPatch(types.ApplyPatchType, body), client.FieldOwner(v1beta1.FieldOwner), client.ForceOwnership)
+}
+
+// typed is an empty object of the same kind. The client keeps account of its own
+// writes by type, and would fill another cache for unstructured ones.
+func (w *Writer) typed(want *unstructured.Unstructured) (client.Object, error) {
+	empty, err := w.client.Scheme().New(want.GroupVersionKind())
+	if err != nil {
+		return nil, fmt.Errorf("make an empty object: %w", err)
 	}
-	return w.client.Patch(ctx, target, client.RawPatch(types.ApplyPatchType, body), opts...)
+	object, ok := empty.(client.Object)
+	if !ok {
+		return nil, fmt.Errorf("%T is no object of a cluster", empty)
+	}
+	return object, nil
 }
 
 // remove deletes what we have made, and nothing that has come under its name since.

@@ -9,8 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/client-go/util/csaupgrade"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -37,14 +35,8 @@ func (w *Writer) renumber(ctx context.Context, c Child, want *unstructured.Unstr
 		return errors.Join(refusal, fmt.Errorf("replace the ports: %w", err))
 	}
 	// What was replaced would otherwise be ours a second time, and stay when we name it no more.
-	body, err = csaupgrade.UpgradeManagedFieldsPatch(svc, sets.New(v1beta1.FieldOwner), v1beta1.FieldOwner)
-	if err != nil {
-		return errors.Join(refusal, fmt.Errorf("read who owns the ports: %w", err))
+	if err := w.own(ctx, svc); err != nil {
+		return errors.Join(refusal, fmt.Errorf("own the ports once: %w", err))
 	}
-	if len(body) > 0 {
-		if err := w.client.Patch(ctx, svc, client.RawPatch(types.JSONPatchType, body), owner); err != nil {
-			return errors.Join(refusal, fmt.Errorf("own the ports once: %w", err))
-		}
-	}
-	return w.patch(ctx, c, want)
+	return w.patch(ctx, want)
 }

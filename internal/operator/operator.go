@@ -128,7 +128,7 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 		},
 		Cached:   mgr.GetClient(),
 		Live:     mgr.GetAPIReader(),
-		Writer:   kube.NewWriter(mgr.GetClient()),
+		Writer:   kube.NewWriter(mgr.GetClient(), mgr.GetAPIReader()),
 		Recorder: mgr.GetEventRecorder(v1beta1.FieldOwner),
 		Clock:    clock.RealClock{},
 	}).SetupWith(ctx, mgr)

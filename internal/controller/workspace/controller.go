@@ -72,16 +72,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // children go with their owner
 	}
 	d := r.planner.decide(o)
-	if d.serving != nil {
-		news, err := r.doubleCheck(ctx, &o, *d.serving)
-		if err != nil {
+	err = r.act(ctx, o, d)
+	if apierrors.IsAlreadyExists(err) {
+		if err := r.lookLive(ctx, &o, *d.serving); err != nil {
 			return ctrl.Result{}, err
 		}
-		if news {
-			d = r.planner.decide(o)
-		}
+		d = r.planner.decide(o)
+		err = r.act(ctx, o, d)
 	}
-	err = r.act(ctx, o, d)
 	if errors.Is(err, errRefused) {
 		d.refusedByServer(o, err)
 		err = nil

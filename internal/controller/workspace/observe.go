@@ -61,11 +61,11 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 	o.pods = pods.Items
 	for _, c := range children() {
 		strangers, leftovers := o.strangers, o.leftovers
-		if _, err := o.look(ctx, r.cached, c); err != nil {
+		if err := o.look(ctx, r.cached, c); err != nil {
 			return o, err
 		}
 		if c.rare {
-			o.strangers, o.leftovers = strangers, leftovers // asked again by whoever wants it, see doubleCheck
+			o.strangers, o.leftovers = strangers, leftovers // met again by whoever wants to make it, see lookLive
 		}
 	}
 	return o, nil
@@ -108,15 +108,15 @@ func (r *Reconciler) observeConfig(ctx context.Context, o *observed) error {
 	return nil
 }
 
-// look asks one reader for a child, and says whether anything stands there.
-func (o *observed) look(ctx context.Context, from client.Reader, c child) (bool, error) {
+// look asks one reader for a child.
+func (o *observed) look(ctx context.Context, from client.Reader, c child) error {
 	object, name := c.empty(), c.name(o.ws)
 	err := from.Get(ctx, types.NamespacedName{Namespace: o.ws.Namespace, Name: name}, object)
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for %s %q: %w", c.kind, name, err)
+		return fmt.Errorf("look for %s %q: %w", c.kind, name, err)
 	}
 	owner, words := metav1.GetControllerOf(object), fmt.Sprintf("%s %q", c.kind, name)
 	switch {
@@ -130,23 +130,20 @@ func (o *observed) look(ctx context.Context, from client.Reader, c child) (bool,
 			o.server = server
 		}
 	}
-	return true, nil
+	return nil
 }
 
-// doubleCheck asks the API server for the children that are about to be made, and
-// says whether any is there: the cache holds only what carries our label, and what
-// it lacks may be somebody else's, or ours without its label.
-func (r *Reconciler) doubleCheck(ctx context.Context, o *observed, s render.Serving) (bool, error) {
-	news := false
+// lookLive asks the API server for the children that are to be made and, it says,
+// are there already: the cache holds only what carries our label, and what it lacks
+// may be somebody else's, or ours without its label.
+func (r *Reconciler) lookLive(ctx context.Context, o *observed, s render.Serving) error {
 	for _, c := range children() {
 		if o.have[handle{c.kind, c.name(o.ws)}] != nil || c.render(s) == nil {
 			continue
 		}
-		found, err := o.look(ctx, r.live, c)
-		if err != nil {
-			return false, err
+		if err := o.look(ctx, r.live, c); err != nil {
+			return err
 		}
-		news = news || found
 	}
-	return news, nil
+	return nil
 }

@@ -88,11 +88,11 @@ func TestOnlyWhatDiffersIsWritten(t *testing.T) {
 	if len(writes) != kinds+3 {
 		t.Errorf("%d writes for %d children, want %d:\n%s", len(writes), kinds, kinds+3, strings.Join(writes, "\n"))
 	}
-	if reads := len(all) - len(writes); reads != kinds {
-		t.Errorf("%d reads, want one for each child that is about to be made:\n%s", reads, strings.Join(all, "\n"))
+	if len(all) != len(writes) {
+		t.Errorf("%d reads, want none beside the cache:\n%s", len(all)-len(writes), strings.Join(all, "\n"))
 	}
 	for name, child := range children(t, c, ws) {
-		t.Run(name+" comes back after an edit by hand, with one write", func(t *testing.T) { editComesBack(t, c, seen, child) })
+		t.Run(name+" comes back after an edit by hand", func(t *testing.T) { editComesBack(t, c, seen, child) })
 		t.Run(name+" comes back after it lost its labels", func(t *testing.T) { labelsComeBack(t, c, child) })
 	}
 }
@@ -116,8 +116,11 @@ func editComesBack(t *testing.T, c client.Client, seen *requests, child client.O
 	eventually(t, "a write", func() bool { asked = seen.since(from, child.GetNamespace()); return len(asked) > 0 })
 	// A StatefulSet of a new generation is not ready until its controller has looked at it.
 	asked = slices.DeleteFunc(asked, func(s string) bool { return s == "PATCH workspaces/chat/status" || s == "POST events" })
-	if len(asked) != 1 || !strings.HasPrefix(asked[0], "PATCH ") || !strings.HasSuffix(asked[0], "/"+child.GetName()) {
-		t.Errorf("the operator asked for %v, want one PATCH of %q", asked, child.GetName())
+	// It reads who owns the fields, takes those over that it made when it created the object, once, and applies.
+	for _, request := range asked {
+		if !strings.HasSuffix(request, "/"+child.GetName()) || len(asked) > 3 {
+			t.Errorf("the operator asked for %v, want no more than a read and two writes of %q", asked, child.GetName())
+		}
 	}
 }
 
