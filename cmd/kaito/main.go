@@ -1,5 +1,5 @@
-// Command kaito packages models and runs a local cluster. Installed under the
-// name kubectl-kaito it is a plugin of kubectl.
+// Command kaito packages models, looks at Workspaces and talks to them, and runs a
+// local cluster. Installed under the name kubectl-kaito it is a plugin of kubectl.
 package main
 
 import (
@@ -9,33 +9,45 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/term"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"kaito.sh/kaito/internal/cli"
 	"kaito.sh/kaito/internal/cli/shell"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Kubernetes' client writes its own lines to standard error; what a person needs to know comes as an error.
+	klog.SetLogger(logr.Discard())
+	ctx, end := context.WithCancelCause(context.Background())
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	keys := listen(func() { end(shell.ErrInterrupted) })
 	code := cli.Run(ctx, shell.Shell{
-		Name:       cli.NameOf(os.Args[0]),
-		Out:        os.Stdout,
-		Err:        os.Stderr,
-		Terminal:   terminal(os.Stderr),
-		Now:        time.Now,
-		Sleep:      sleep,
-		Executable: os.Executable,
-		Exec:       func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
-		Keychain:   authn.DefaultKeychain,
+		Name:        cli.NameOf(os.Args[0]),
+		In:          os.Stdin,
+		Out:         os.Stdout,
+		Err:         os.Stderr,
+		Terminal:    terminal(os.Stderr),
+		InTerminal:  terminal(os.Stdin),
+		OutTerminal: terminal(os.Stdout),
+		OnInterrupt: keys.onInterrupt,
+		Kubeconfig:  clientcmd.NewDefaultClientConfigLoadingRules().GetLoadingPrecedence(),
+		Now:         time.Now,
+		Sleep:       sleep,
+		Executable:  os.Executable,
+		Exec:        func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
+		Keychain:    authn.DefaultKeychain,
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
 
-// terminal says whether a person watches the file.
+// terminal says whether the file is a terminal that understands more than lines.
 func terminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 // sleep waits, or ends early with the context.

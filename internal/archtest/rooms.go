@@ -79,12 +79,17 @@ func rooms() map[string]room {
 		"internal/runner/fetch":         {keys: []string{"internal/runner/ending", "internal/runner/fetch", "internal/oci"}, bans: cluster},
 		"internal/runner/fetch/hubtest": {closed: true},
 		"internal/runner":               {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
-		"internal/cli":                  {keys: []string{"internal/cli", "internal/modelimage", "internal/oci", "internal/buildinfo"}},
-		"internal/testkit":              {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model"}, closed: true},
-		"cmd/kaito":                     {keys: []string{"internal/cli", "internal/buildinfo"}},
-		"cmd/kaito-operator":            {keys: []string{"internal/operator", "internal/buildinfo"}},
-		"cmd/kaito-runner":              {keys: []string{"internal/runner", "internal/buildinfo"}},
-		"test/e2e":                      {keys: []string{"api", "internal/testkit"}},
+		"internal/cli": {
+			keys: []string{
+				"api/v1beta1", "internal/cli", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
+				"internal/runner/ending",
+			},
+		},
+		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model"}, closed: true},
+		"cmd/kaito":          {keys: []string{"internal/cli", "internal/buildinfo"}},
+		"cmd/kaito-operator": {keys: []string{"internal/operator", "internal/buildinfo"}},
+		"cmd/kaito-runner":   {keys: []string{"internal/runner", "internal/buildinfo"}},
+		"test/e2e":           {keys: []string{"api", "internal/testkit"}},
 	}
 }
 

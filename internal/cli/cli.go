@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaito.sh/kaito/internal/buildinfo"
+	"kaito.sh/kaito/internal/cli/chat"
+	"kaito.sh/kaito/internal/cli/explain"
+	"kaito.sh/kaito/internal/cli/get"
 	"kaito.sh/kaito/internal/cli/local"
 	"kaito.sh/kaito/internal/cli/model"
 	"kaito.sh/kaito/internal/cli/shell"
@@ -21,6 +25,9 @@ func Run(ctx context.Context, sh shell.Shell, args []string) int {
 	root := New(sh)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), shell.ErrInterrupted) {
+		err = shell.ErrInterrupted
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(sh.Err, "%s: %v\n", sh.Name, err)
 	}
@@ -33,10 +40,16 @@ func New(sh shell.Shell) *cobra.Command {
 		Use:   "kaito",
 		Short: "Run and tune models on Kubernetes",
 		Long: `Kaito turns a short object, a Workspace, into a model that answers HTTP.
-This program packages models, and runs a local cluster to try them on.`,
+This program talks to models, says how Workspaces are, packages models, and runs a
+local cluster to try them on.`,
 		Example: shell.Examples(sh.Name, `
 			# A real Kubernetes on this machine
 			KAITO local up
+
+			# What there is, why it is so, and what it says
+			KAITO get
+			KAITO explain smollm2
+			KAITO chat smollm2
 
 			# A model file as an OCI image, and into a registry
 			KAITO model package SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
@@ -49,7 +62,7 @@ This program packages models, and runs a local cluster to try them on.`,
 	root.SetOut(sh.Out)
 	root.SetErr(sh.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
-	root.AddCommand(model.New(sh), local.New(sh), version(sh))
+	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), model.New(sh), local.New(sh), version(sh))
 	return root
 }
 

@@ -20,16 +20,26 @@ const (
 	ExitOK      = 0
 	ExitFailure = 1
 	ExitUsage   = 2
+	// ExitInterrupted is 128 + SIGINT, as shells count.
+	ExitInterrupted = 130
 )
 
 // Shell is the world outside of the process.
 type Shell struct {
 	// Name is how the user calls the program: "kaito" or "kubectl kaito".
 	Name string
+	// In is what is typed or piped in.
+	In io.Reader
 	// Out is for results, Err for progress and complaints.
 	Out, Err io.Writer
 	// Terminal says that Err is read by a person right now.
 	Terminal bool
+	// InTerminal says that a person types In, OutTerminal that one reads Out.
+	InTerminal, OutTerminal bool
+	// OnInterrupt sets what Ctrl-C does, until restore; before and after, the program ends. Nil knows no Ctrl-C.
+	OnInterrupt func(stop func()) (restore func())
+	// Kubeconfig are the files that say where the cluster is, the first wins.
+	Kubeconfig []string
 	// Now and Sleep are the clock.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
@@ -41,6 +51,22 @@ type Shell struct {
 	Keychain authn.Keychain
 	// Transport carries requests to registries; nil is the ordinary one.
 	Transport http.RoundTripper
+}
+
+// ErrInterrupted is the end of a verb that its user has stopped.
+var ErrInterrupted = errors.New("interrupted")
+
+// Interruptible is a context that ends with the next Ctrl-C, which then ends nothing else.
+func (s Shell) Interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	restore := func() {}
+	if s.OnInterrupt != nil {
+		restore = s.OnInterrupt(func() { cancel(ErrInterrupted) })
+	}
+	return ctx, func() {
+		restore()
+		cancel(nil)
+	}
 }
 
 // UsageError says that the command line was wrong, not the world.
@@ -58,6 +84,16 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // Usage is a UsageError of the command.
 func Usage(cmd *cobra.Command, format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...), Help: cmd.CommandPath()}
+}
+
+// AtMostOne is a check for one argument that may be left out.
+func AtMostOne() cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return Usage(cmd, "unexpected argument %q", args[1])
+		}
+		return nil
+	}
 }
 
 // Exactly is a check for the number of arguments, named as in the usage line.
@@ -99,6 +135,8 @@ func ExitCode(err error) int {
 		return ExitOK
 	case errors.As(err, &usage):
 		return ExitUsage
+	case errors.Is(err, ErrInterrupted):
+		return ExitInterrupted
 	default:
 		return ExitFailure
 	}

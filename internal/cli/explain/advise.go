@@ -1,0 +1,130 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/cli/chain"
+)
+
+// steps are the next steps by the reason of the cause. Words in capitals are filled in.
+func steps() map[string]string {
+	return map[string]string{
+		chain.ReasonDeleting:                  "Wait until its children are gone; if it stays, see what holds it: `kubectl get workspace NAME ON -o jsonpath='{.metadata.finalizers}'`",
+		v1beta1.ReasonModelNotFound:           "Correct inference.preset.name: EDIT",
+		v1beta1.ReasonNotYetSupported:         "Remove the fields that the condition names: EDIT",
+		v1beta1.ReasonInvalidSelector:         "Create the Workspace anew with a resource.labelSelector that names a label, because it cannot be changed: `kubectl delete workspace NAME ON`, edit the manifest, apply it",
+		v1beta1.ReasonDoesNotFit:              "Label a larger node with `LABEL`, or choose a smaller model: EDIT",
+		v1beta1.ReasonNameTaken:               "Remove the object that the condition names, or create the Workspace under another name",
+		v1beta1.ReasonNoMatchingNode:          "Label a node; it is picked up at once: `LABEL`",
+		v1beta1.ReasonNodeNotReady:            "Make a node that matches ready: `kubectl describe nodes -l 'SELECTOR'`; a cordoned one: `kubectl uncordon NODE`",
+		v1beta1.ReasonImageVolumesUnsupported: "Update the nodes that the condition names, or take the label from them",
+		v1beta1.ReasonUnschedulable:           "Free room on a node that matches, or label another one: `LABEL`",
+		v1beta1.ReasonImagePullError:          "Check that the registry holds the image that the condition names and answers from the node: DESCRIBE",
+		v1beta1.ReasonContainerCrashLoop:      "Read the last words of the container: LOGS",
+		v1beta1.ReasonContainerOOMKilled:      "Choose a smaller model or context: EDIT",
+		v1beta1.ReasonContainerStartError:     "See why the node refuses: DESCRIBE",
+		v1beta1.ReasonPodEvicted:              "Give the node more room, or use another one: DESCRIBE",
+		v1beta1.ReasonPodRejected:             "Change the quota or the policy that the condition names; the operator tries again by itself",
+		v1beta1.ReasonInferencePending:        "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
+	}
+}
+
+// advise is the next step, by the cause and not by what follows from it.
+func advise(s seen, r Report, program string) string {
+	on := "-n " + r.Namespace
+	switch {
+	case r.Cause == nil && deaf(s, r):
+		return fmt.Sprintf("See why no endpoint of the Service is ready: `kubectl describe service %s %s`", r.Name, on)
+	case r.Cause == nil:
+		return fmt.Sprintf("Ask it: `%s chat %s %s`", program, r.Name, on)
+	case r.Cause.Reason == chain.ReasonUnobserved, r.Cause.Reason == chain.ReasonNotYetObserved:
+		return adviseOperator(s)
+	}
+	step, known := steps()[r.Cause.Reason]
+	if !known {
+		return "Do what the condition " + r.Cause.Type + " says"
+	}
+	pod, container := culprit(r.Pods)
+	describe := fmt.Sprintf("`kubectl describe pod %s %s`", pod, on)
+	if pod == "" {
+		describe = fmt.Sprintf("`kubectl describe statefulset %s %s`", r.Name, on)
+	}
+	return strings.NewReplacer(
+		"EDIT", fmt.Sprintf("`kubectl edit workspace %s %s`", r.Name, on),
+		"DESCRIBE", describe,
+		"LOGS", fmt.Sprintf("`kubectl logs --previous %s -c %s %s`", pod, container, on),
+		"LABEL", "kubectl label node NODE "+labels(&s.workspace),
+		"SELECTOR", metav1.FormatLabelSelector(s.workspace.Resource.LabelSelector),
+		"PROGRAM", program, "NAME", r.Name, "ON", on,
+	).Replace(step)
+}
+
+// deaf is true where all is ready and the Service leads nowhere.
+func deaf(s seen, r Report) bool {
+	return r.Service != nil && len(r.Service.Ready) == 0 && !unread(s.unseen, unseenEndpoints) && s.workspace.Tuning == nil
+}
+
+// adviseOperator is for a Workspace that nobody looks at.
+func adviseOperator(s seen) string {
+	const install = "install the chart: `helm install kaito charts/kaito --namespace kaito-system --create-namespace`"
+	found := operators(s.operators)
+	switch {
+	case s.operatorUnseen:
+		return "Ask an administrator of the cluster whether the operator runs: no Deployment of another namespace is open to you"
+	case len(found) == 0:
+		return "No operator runs in this cluster: " + install
+	}
+	for _, o := range found {
+		if o.Ready > 0 {
+			return fmt.Sprintf("Read the operator's log: `kubectl logs -n %s deployment/%s`", o.Namespace, o.Name)
+		}
+	}
+	o := found[0]
+	if o.Wants == 0 {
+		return fmt.Sprintf("The operator is switched off: `kubectl scale deployment %s -n %s --replicas 1`", o.Name, o.Namespace)
+	}
+	return fmt.Sprintf("The operator is there and not ready: `kubectl describe pods -n %s -l %s`", o.Namespace, operatorLabels)
+}
+
+// culprit is the container that keeps its pod from running: the first that ended
+// badly, else the first of a pod.
+func culprit(all []Pod) (pod, container string) {
+	for _, p := range all {
+		for _, c := range p.Containers {
+			if c.State != "ready" && c.LastEnd != nil {
+				return p.Name, c.Name
+			}
+		}
+	}
+	for _, p := range all {
+		for _, c := range p.Containers {
+			if c.State == "waiting" {
+				return p.Name, c.Name
+			}
+		}
+	}
+	if len(all) > 0 {
+		return all[0].Name, ""
+	}
+	return "", ""
+}
+
+// labels are what makes a node match, as far as labels say it.
+func labels(ws *v1beta1.Workspace) string {
+	var all []string
+	if ws.Resource.LabelSelector != nil {
+		for k, v := range ws.Resource.LabelSelector.MatchLabels {
+			all = append(all, k+"="+v)
+		}
+	}
+	if len(all) == 0 {
+		return "KEY=VALUE"
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
