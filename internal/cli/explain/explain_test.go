@@ -3,8 +3,13 @@ package explain
 import (
 	"encoding/json"
 	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,5 +101,38 @@ func TestEveryKnownCauseHasANextStep(t *testing.T) {
 				t.Errorf("%q does not read as the other messages", got)
 			}
 		})
+	}
+}
+
+// A reason that is added to the API and not here would leave its user without a next step.
+func TestEveryReasonOfTheAPIIsKnown(t *testing.T) {
+	t.Parallel()
+	source, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "api", "v1beta1", "workspace_conditions.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is well, or follows from another condition.
+	noCause := []string{
+		"ReasonAccepted", "ReasonNodesReady", "ReasonNotAccepted", "ReasonResourceReady", "ReasonInferenceReady", "ReasonServingPreviousVersion",
+		"ReasonWorkspaceReady", "ReasonWorkspaceNotReady", "ReasonWorkspaceSucceeded", "ReasonWorkspacePending",
+	}
+	found := 0
+	ast.Inspect(source, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Reason") || slices.Contains(noCause, spec.Names[0].Name) {
+			return true
+		}
+		found++
+		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if steps()[value] == "" {
+			t.Errorf("%s has no next step: give it a line in steps (advise.go)", spec.Names[0].Name)
+		}
+		return true
+	})
+	if found < 10 {
+		t.Errorf("only %d reasons were found: the test looks at the wrong file", found)
 	}
 }
