@@ -86,7 +86,11 @@ func asks(t *thought) string {
 	if t.serving.Template != nil {
 		return ""
 	}
-	return fmt.Sprintf(", which asks for %dm of CPU and %s of memory,", t.serving.Plan.CPU, t.serving.Plan.Memory.Total())
+	p := t.serving.Plan
+	if p.GPU != nil {
+		return fmt.Sprintf(", which asks for %d GPUs, %dm of CPU and %s of memory,", p.GPUs(), p.CPU, p.Memory.Total())
+	}
+	return fmt.Sprintf(", which asks for %dm of CPU and %s of memory,", p.CPU, p.Memory.Total())
 }
 
 func containers(t *thought, p *corev1.Pod) (metav1.Condition, bool) {
@@ -161,5 +165,8 @@ func pullMessage(message string) string {
 
 // parts says what the memory of a plan is for, largest first where it matters.
 func parts(m model.Memory) string {
+	if m.Weights == 0 { // they are in the memory of GPUs
+		return m.Total().String()
+	}
 	return fmt.Sprintf("%s, of which %s are for the weights and %s for the KV cache", m.Total(), m.Weights, m.KVCache)
 }

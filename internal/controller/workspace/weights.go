@@ -47,14 +47,17 @@ func options(ws *v1beta1.Workspace) v1beta1.PresetOptions {
 }
 
 // weights says how the files of a plan come into its pods: from the hub where the
-// catalog knows them there, else from a model image, which the nodes mount where all
-// of them can and the runner fetches where one cannot. The user's image comes first.
+// catalog names a repository, else from a model image, which the nodes mount where
+// all of them can and the runner fetches where one cannot. An image that the user
+// names comes first: it is the way around a hub that cannot be reached.
 func (p Planner) weights(t *thought, plan model.Plan) render.Weights {
 	form := t.model.Forms[plan.Form]
 	fetch := &contract.Weights{Dir: contract.ModelDir, Bytes: int64(form.Size)}
 	image := options(t.ws).Image
 	if image == "" && form.Hub != nil {
-		fetch.Hub = &contract.WeightsHub{Endpoint: p.Sources.Hub, Repository: form.Hub.Repository, Revision: form.Hub.Revision, Files: form.Hub.Files}
+		fetch.Hub = &contract.WeightsHub{
+			Endpoint: p.Sources.Hub, Repository: form.Hub.Repository, Revision: form.Hub.Revision, Files: form.Hub.Files,
+		}
 		token := options(t.ws).ModelAccessSecret
 		if token != "" {
 			fetch.Hub.TokenFile = contract.HubTokenFile
@@ -83,4 +86,23 @@ func (p Planner) pullSecrets(ws *v1beta1.Workspace) []string {
 		}
 	}
 	return all
+}
+
+// noteWeights says what a user would want to know of where the weights come from.
+func noteWeights(_ Planner, t *thought) bool {
+	if t.template != nil {
+		return false
+	}
+	token, fromHub := options(t.ws).ModelAccessSecret, t.serving.Weights.Fetch != nil && t.serving.Weights.Fetch.Hub != nil
+	switch {
+	case fromHub && t.model.Gated && token == "":
+		t.notes = append(t.notes, fmt.Sprintf("the hub gives %q only to accounts that accepted its terms: "+
+			"name a Secret with the key HF_TOKEN in inference.preset.presetOptions.modelAccessSecret", t.model.HubID))
+	case !fromHub && token != "":
+		t.notes = append(t.notes, "inference.preset.presetOptions.modelAccessSecret is not needed, because the weights come from an image")
+	default:
+		return false
+	}
+	t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
+	return false
 }

@@ -1,9 +1,11 @@
 package workspace
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -20,10 +22,14 @@ func TestWhereWeightsComeFrom(t *testing.T) {
 	leaving := *old.DeepCopy()
 	leaving.DeletionTimestamp = new(metav1.Unix(1, 0))
 	away := *testkit.Node("n3", testkit.Versions("v1.34.0", "containerd://2.1.0"), testkit.NotReady)
-	with := func(o v1beta1.PresetOptions) func(*v1beta1.Workspace) {
-		return func(ws *v1beta1.Workspace) { ws.Inference.Preset.PresetOptions = &o }
+	with := func(o v1beta1.PresetOptions, preset string) func(*v1beta1.Workspace) {
+		return func(ws *v1beta1.Workspace) {
+			ws.Inference.Preset.PresetOptions = &o
+			ws.Inference.Preset.Name = cmp.Or(preset, ws.Inference.Preset.Name)
+		}
 	}
 	for name, tc := range map[string]struct {
+		preset  string
 		options v1beta1.PresetOptions
 		nodes   []corev1.Node
 		want    render.Weights
@@ -56,20 +62,66 @@ func TestWhereWeightsComeFrom(t *testing.T) {
 			nodes:   []corev1.Node{young},
 			want:    render.Weights{Image: "registry.example/m:1"}, secrets: []string{"mine", "everybodys"},
 		},
+		"the hub has them": {
+			preset: "mistral-7b-instruct-v0.3", nodes: []corev1.Node{young},
+			want: render.Weights{Fetch: &contract.Weights{Dir: "/weights/model", Bytes: 14500883334, Hub: &contract.WeightsHub{
+				Endpoint: "https://huggingface.co", Repository: "mistralai/Mistral-7B-Instruct-v0.3", Revision: "main",
+				Files: []string{"config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json"},
+			}}}, secrets: []string{"everybodys"},
+		},
+		"the hub has them, for accounts": {
+			preset: "llama-3.1-8b-instruct", options: v1beta1.PresetOptions{ModelAccessSecret: "hub"}, nodes: []corev1.Node{young},
+			want: render.Weights{TokenSecret: "hub", Fetch: &contract.Weights{Dir: "/weights/model", Bytes: 16068546397, Hub: &contract.WeightsHub{
+				Endpoint: "https://huggingface.co", Repository: "meta-llama/Llama-3.1-8B-Instruct", Revision: "main", TokenFile: "/etc/kaito-secrets/hub/HF_TOKEN",
+			}}}, secrets: []string{"everybodys"},
+		},
+		"the user's image comes before the hub": {
+			preset: "llama-3.1-8b-instruct", options: v1beta1.PresetOptions{Image: "registry.example/llama:1"}, nodes: []corev1.Node{young},
+			want: render.Weights{Image: "registry.example/llama:1"}, secrets: []string{"everybodys"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := planner(t)
 			p.Sources.PlainHTTP, p.Sources.PullSecrets = true, []string{"everybodys"}
-			d := p.decide(observed{ws: workspace(with(tc.options)), nodes: tc.nodes})
+			nodes := slices.Clone(tc.nodes)
+			if tc.preset != "" {
+				nodes[0] = *withGPUs(nodes[0].DeepCopy(), "1", a100()...)
+			}
+			d := p.decide(observed{ws: workspace(with(tc.options, tc.preset)), nodes: nodes})
 			if d.serving == nil {
 				t.Fatalf("not served: %s", d.inference.Message)
 			}
-			if diff := cmp.Diff(tc.want, d.serving.Weights); diff != "" {
+			if diff := gocmp.Diff(tc.want, d.serving.Weights); diff != "" {
 				t.Errorf("weights (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tc.secrets, d.serving.PullSecrets); diff != "" {
+			if diff := gocmp.Diff(tc.secrets, d.serving.PullSecrets); diff != "" {
 				t.Errorf("pull secrets (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatIsWorthKnowingOfTheWeightsIsSaid(t *testing.T) {
+	t.Parallel()
+	gpu := *withGPUs(testkit.Node("n1"), "1", a100()...)
+	for name, tc := range map[string]struct {
+		preset, token, want string
+	}{
+		"a gated model without a token": {"llama-3.1-8b-instruct", "", `Model "llama-3.1-8b-instruct" can be served; the hub gives "meta-llama/Llama-3.1-8B-Instruct" ` +
+			`only to accounts that accepted its terms: name a Secret with the key HF_TOKEN in inference.preset.presetOptions.modelAccessSecret`},
+		"a gated model with one":    {"llama-3.1-8b-instruct", "hub", `Model "llama-3.1-8b-instruct" can be served`},
+		"an open model without one": {"phi-4-mini-instruct", "", `Model "phi-4-mini-instruct" can be served`},
+		"a token for weights that need none": {"smollm2-135m-instruct", "hub", `Model "smollm2-135m-instruct" can be served; ` +
+			`inference.preset.presetOptions.modelAccessSecret is not needed, because the weights come from an image`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := planner(t).decide(observed{ws: workspace(func(ws *v1beta1.Workspace) {
+				ws.Inference.Preset = &v1beta1.PresetSpec{Name: tc.preset, PresetOptions: &v1beta1.PresetOptions{ModelAccessSecret: tc.token}}
+			}), nodes: []corev1.Node{gpu}})
+			if diff := gocmp.Diff(tc.want, d.accepted.Message); diff != "" {
+				t.Errorf("Accepted (-want +got):\n%s", diff)
 			}
 		})
 	}
