@@ -75,7 +75,7 @@ type thought struct {
 func (p Planner) decide(o observed) decision {
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings, noteWeights} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings} {
 		if s(p, t) {
 			t.waits()
 			return t.decision

@@ -87,22 +87,3 @@ func (p Planner) pullSecrets(ws *v1beta1.Workspace) []string {
 	}
 	return all
 }
-
-// noteWeights says what a user would want to know of where the weights come from.
-func noteWeights(_ Planner, t *thought) bool {
-	if t.template != nil {
-		return false
-	}
-	token, fromHub := options(t.ws).ModelAccessSecret, t.serving.Weights.Fetch != nil && t.serving.Weights.Fetch.Hub != nil
-	switch {
-	case fromHub && t.model.Gated && token == "":
-		t.notes = append(t.notes, fmt.Sprintf("the hub gives %q only to accounts that accepted its terms: "+
-			"name a Secret with the key HF_TOKEN in inference.preset.presetOptions.modelAccessSecret", t.model.HubID))
-	case !fromHub && token != "":
-		t.notes = append(t.notes, "inference.preset.presetOptions.modelAccessSecret is not needed, because the weights come from an image")
-	default:
-		return false
-	}
-	t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
-	return false
-}

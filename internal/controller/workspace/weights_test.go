@@ -66,7 +66,6 @@ func TestWhereWeightsComeFrom(t *testing.T) {
 			preset: "mistral-7b-instruct-v0.3", nodes: []corev1.Node{young},
 			want: render.Weights{Fetch: &contract.Weights{Dir: "/weights/model", Bytes: 14500883334, Hub: &contract.WeightsHub{
 				Endpoint: "https://huggingface.co", Repository: "mistralai/Mistral-7B-Instruct-v0.3", Revision: "main",
-				Files: []string{"config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json"},
 			}}}, secrets: []string{"everybodys"},
 		},
 		"the hub has them, for accounts": {
@@ -108,8 +107,6 @@ func TestWhatIsWorthKnowingOfTheWeightsIsSaid(t *testing.T) {
 	for name, tc := range map[string]struct {
 		preset, token, want string
 	}{
-		"a gated model without a token": {"llama-3.1-8b-instruct", "", `Model "llama-3.1-8b-instruct" can be served; the hub gives "meta-llama/Llama-3.1-8B-Instruct" ` +
-			`only to accounts that accepted its terms: name a Secret with the key HF_TOKEN in inference.preset.presetOptions.modelAccessSecret`},
 		"a gated model with one":    {"llama-3.1-8b-instruct", "hub", `Model "llama-3.1-8b-instruct" can be served`},
 		"an open model without one": {"phi-4-mini-instruct", "", `Model "phi-4-mini-instruct" can be served`},
 		"a token for weights that need none": {"smollm2-135m-instruct", "hub", `Model "smollm2-135m-instruct" can be served; ` +
