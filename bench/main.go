@@ -78,6 +78,7 @@ func benchmarks() []benchmark {
 		{"runner latency", runnerLatency},
 		{"runner large prompts", runnerPrompts},
 		{"workspaces", workspaces},
+		{"runner tokens", runnerTokens},
 	}
 }
 

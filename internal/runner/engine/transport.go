@@ -13,6 +13,9 @@ const idle = 2 * time.Second
 // closed the connection before anything was written to it: net/http does so by itself.
 // Others, whose body passes by once, get a connection of their own. A request of which
 // anything was written is never sent twice: nobody knows what the engine did with it.
+//
+// Who asks for a stream sets Close on the request: llama-server closes the connection
+// behind a stream without announcing it, and the next request on it would be lost.
 type transport struct{ kept, fresh *http.Transport }
 
 // Transport is how requests to an engine travel: never through a proxy, never

@@ -1,95 +1,116 @@
-// Package members finds one member of a JSON object in its bytes, without making values
-// of the rest: a prompt of 200 KB passes at gigabytes a second.
+// Package members finds a few members of a JSON object in its bytes, without making values
+// of the rest: a prompt of 200 KB passes at a gigabyte a second and more.
 //
 // It is strict: what it accepts is exactly what RFC 8259 calls JSON, as encoding/json
-// does, with the object's own member present once at most. So no two readers of the same
-// bytes can find different values for it, however lenient they are about other things.
+// does, with each of the members asked for present once at most. So no two readers of the
+// same bytes can find different values for them, however lenient they are about other things.
 package members
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 )
 
 // What can be wrong with a text.
 var (
 	// ErrInvalid means that the text is not JSON. encoding/json knows how to say why.
 	ErrInvalid = errors.New("not valid JSON")
-	// ErrNotObject means that it is valid so far, but not an object.
+	// ErrNotObject means that it is valid, but not an object.
 	ErrNotObject = errors.New("not a JSON object")
-	// ErrTwice means that the object has the member more than once.
-	ErrTwice = errors.New("the member is given more than once")
 )
 
-// Place says where the value of a member stands in the text.
-type Place struct {
-	// Start and End bound the value; both are 0 where the object has no such member.
-	Start, End int
+// TwiceError means that the object has a member more than once.
+type TwiceError struct {
+	// Name is the member's name.
+	Name string
+}
+
+// Error says which.
+func (e *TwiceError) Error() string { return fmt.Sprintf("member %q is given more than once", e.Name) }
+
+// Object is what was found.
+type Object struct {
+	// Values are where the values of the members stand, in the order of the names asked for.
+	Values []Place
 	// Open is the place behind the object's opening brace.
 	Open int
 	// Empty says that the object has no member at all.
 	Empty bool
 }
 
+// Place is a part of the text; both bounds are 0 where there is none.
+type Place struct{ Start, End int }
+
 // Given says whether the object has the member.
 func (p Place) Given() bool { return p.End > 0 }
 
-// Find looks for the member called name at the top level of text, which must be one
+// Of is the part of text at this place.
+func (p Place) Of(text []byte) []byte { return text[p.Start:p.End] }
+
+// Find looks for the members with these names at the top level of text, which must be one
 // JSON object. A name that is written with escapes is the same name.
-func Find(text []byte, name string) (Place, error) {
+func Find(text []byte, names ...string) (Object, error) {
 	s := scanner{text: text}
 	s.space()
 	if s.peek() != '{' {
-		return Place{}, s.other()
+		return Object{}, s.other()
 	}
 	s.at++
-	found := Place{Open: s.at}
+	s.around = 1
+	found := Object{Values: make([]Place, len(names)), Open: s.at}
 	s.space()
 	if s.take('}') {
 		found.Empty = true
 		return found, s.end()
 	}
-	s.around = 1
-	twice := false
+	var twice error
 	for {
 		from := s.at
 		if !s.name() {
-			return Place{}, ErrInvalid
+			return Object{}, ErrInvalid
 		}
 		written, value := text[from:s.at], s.at
 		if !s.value() {
-			return Place{}, ErrInvalid
+			return Object{}, ErrInvalid
 		}
-		if is(written, name) {
-			twice = twice || found.Given()
-			found.Start, found.End = value, s.at
+		if i := which(written, names); i >= 0 {
+			if found.Values[i].Given() {
+				twice = &TwiceError{Name: names[i]}
+			}
+			found.Values[i] = Place{Start: value, End: s.at}
 		}
 		s.space()
 		if s.take('}') {
 			break
 		}
 		if !s.take(',') {
-			return Place{}, ErrInvalid
+			return Object{}, ErrInvalid
 		}
 		s.space()
 	}
 	if err := s.end(); err != nil {
-		return Place{}, err
+		return Object{}, err
 	}
-	if twice {
-		return Place{}, ErrTwice
-	}
-	return found, nil
+	return found, twice
 }
 
-// is says whether what is written is the string name, a colon and white space.
-func is(written []byte, name string) bool {
+// which of names is what is written: a string, a colon and white space; -1 for none.
+func which(written []byte, names []string) int {
 	end := bytes.LastIndexByte(written, '"') // none can stand behind the string
 	inner := written[1:end]
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner) == name
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		var read string
+		if json.Unmarshal(written[:end+1], &read) != nil {
+			return -1
+		}
+		inner = []byte(read)
 	}
-	var read string
-	return json.Unmarshal(written[:end+1], &read) == nil && read == name
+	for i, n := range names {
+		if string(inner) == n {
+			return i
+		}
+	}
+	return -1
 }

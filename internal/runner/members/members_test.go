@@ -12,6 +12,14 @@ import (
 	"kaito.sh/kaito/internal/runner/members"
 )
 
+// errTwice stands for a *members.TwiceError in the table.
+var errTwice = errors.New("twice")
+
+func asTwice(err error) bool {
+	var twice *members.TwiceError
+	return errors.As(err, &twice)
+}
+
 func TestFind(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -32,8 +40,8 @@ func TestFind(t *testing.T) {
 		"another alphabet":                      {`{"ข้อความ":"สวัสดีครับ ยินดีต้อนรับ","model":"โมเดล"}`, `"โมเดล"`, nil},
 		"bytes that are no UTF-8":               {"{\"a\":\"\xff\xfe\",\"model\":\"\xc0\"}", "\"\xc0\"", nil},
 		"numbers of every kind":                 {`{"a":[0,-0,1.5,10,1e9,-1E-9,2.5e+3],"model":-0.1e+1}`, `-0.1e+1`, nil},
-		"the member twice":                      {`{"model":"x","model":"x"}`, ``, members.ErrTwice},
-		"the member twice, once in disguise":    {`{"model":"x","a":1,"mod\u0065l":"y"}`, ``, members.ErrTwice},
+		"the member twice":                      {`{"model":"x","model":"x"}`, ``, errTwice},
+		"the member twice, once in disguise":    {`{"model":"x","a":1,"mod\u0065l":"y"}`, ``, errTwice},
 		"another member twice":                  {`{"a":1,"a":2,"model":3}`, `3`, nil},
 		"nothing":                               {``, ``, members.ErrInvalid},
 		"a list":                                {`[1, {"model":"x"}]`, ``, members.ErrNotObject},
@@ -64,11 +72,15 @@ func TestFind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			place, err := members.Find([]byte(tc.text), "model")
-			if !errors.Is(err, tc.err) {
+			found, err := members.Find([]byte(tc.text), "model")
+			if !errors.Is(err, tc.err) && !(tc.err == errTwice && asTwice(err)) {
 				t.Fatalf("error %v, want %v", err, tc.err)
 			}
-			if diff := cmp.Diff(tc.want, tc.text[place.Start:place.End]); diff != "" {
+			got := ""
+			if err == nil {
+				got = string(found.Values[0].Of([]byte(tc.text)))
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("value (-want +got):\n%s", diff)
 			}
 			agrees(t, []byte(tc.text))
@@ -79,7 +91,7 @@ func TestFind(t *testing.T) {
 // agrees compares Find with encoding/json: what is accepted, and what is found.
 func agrees(t *testing.T, text []byte) {
 	t.Helper()
-	place, err := members.Find(text, "model")
+	found, err := members.Find(text, "model", "stream")
 	trimmed := bytes.TrimLeft(text, " \t\r\n")
 	valid := json.Valid(text)
 	object := valid && trimmed[0] == '{'
@@ -91,24 +103,28 @@ func agrees(t *testing.T, text []byte) {
 	case !object:
 		return
 	}
-	first, count := reference(t, text)
-	if (count > 1) != errors.Is(err, members.ErrTwice) {
-		t.Fatalf("%q: error %v with %d members", text, err, count)
+	want := reference(t, text)
+	if twice := len(want["model"]) > 1 || len(want["stream"]) > 1; twice != asTwice(err) {
+		t.Fatalf("%q: error %v with %q", text, err, want)
 	}
 	if err != nil {
 		return
 	}
-	if place.Given() != (count == 1) || string(text[place.Start:place.End]) != string(first) {
-		t.Fatalf("%q: found %q, want %q", text, text[place.Start:place.End], first)
+	for i, name := range []string{"model", "stream"} {
+		got := found.Values[i]
+		if got.Given() != (len(want[name]) == 1) || got.Given() && string(got.Of(text)) != string(want[name][0]) {
+			t.Fatalf("%q: found %q, want %q", text, got.Of(text), want[name])
+		}
 	}
-	if text[place.Open-1] != '{' || len(bytes.TrimSpace(text[:place.Open])) != 1 {
-		t.Fatalf("%q: opens at %d", text, place.Open)
+	if text[found.Open-1] != '{' || len(bytes.TrimSpace(text[:found.Open])) != 1 {
+		t.Fatalf("%q: opens at %d", text, found.Open)
 	}
 }
 
-// reference counts the members called model by means of encoding/json, and returns the first.
-func reference(t *testing.T, text []byte) (first json.RawMessage, count int) {
+// reference reads all members by means of encoding/json.
+func reference(t *testing.T, text []byte) map[string][]json.RawMessage {
 	t.Helper()
+	out := map[string][]json.RawMessage{}
 	tokens := json.NewDecoder(bytes.NewReader(text))
 	if _, err := tokens.Token(); err != nil {
 		t.Fatal(err)
@@ -122,19 +138,15 @@ func reference(t *testing.T, text []byte) (first json.RawMessage, count int) {
 		if err := tokens.Decode(&value); err != nil {
 			t.Fatal(err)
 		}
-		if key == "model" {
-			if count++; count == 1 {
-				first = value
-			}
-		}
+		out[key.(string)] = append(out[key.(string)], value)
 	}
-	return first, count
+	return out
 }
 
 func FuzzFind(f *testing.F) {
 	for _, seed := range []string{
 		`{"model":"x","messages":[{"role":"user","content":"hello \u0e2a \"you\"\n"}],"stream":true,"temperature":0.5}`,
-		`{"mod\u0065l":null,"a":{"model":[1,2,{"model":-1.5e+10}]},"model":"y"}`,
+		`{"stream":false,"model":"x","\u0073tream":true}`, `{"mod\u0065l":null,"a":{"model":[1,2,{"model":-1.5e+10}]},"model":"y"}`,
 		`{"":"","model":{}}`, ` { } `, `[]`, `{"a":1,}`, `nul`, "{\"\\", `{"model":"0123456789abcdef\\"}`, "{\"\xff\":1}",
 	} {
 		f.Add([]byte(seed))
@@ -156,7 +168,7 @@ func BenchmarkFind(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := members.Find(text, "model"); err != nil {
+				if _, err := members.Find(text, "model", "stream"); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -16,19 +16,19 @@ const short = 8 << 10
 // known is the body of a request that was read and understood: the transport gets a
 // reader of its own each time that it needs one.
 type known struct {
+	order
 	body   *intake.Body
-	parts  [][]byte
 	length int
 	short  []byte // all parts in one piece, where they are short
 }
 
-func know(body *intake.Body, parts [][]byte) *known {
-	k := &known{body: body, parts: parts}
-	for _, p := range parts {
+func know(body *intake.Body, o order) *known {
+	k := &known{order: o, body: body}
+	for _, p := range o.parts {
 		k.length += len(p)
 	}
 	if k.length <= short {
-		k.short = bytes.Join(parts, nil)
+		k.short = bytes.Join(o.parts, nil)
 	}
 	return k
 }

@@ -30,41 +30,54 @@ func (n Names) served() []string {
 	return append([]string{n.ID}, n.Aliases...)
 }
 
-// address gives the body the engine's name of the model that it asks for, as parts to be
-// sent one behind the other: everything else stays as it is, byte for byte. A missing
-// model means the one served here.
-func (n Names) address(body []byte) ([][]byte, *refusal.Refusal) {
-	place, err := members.Find(body, "model")
+// order is a request's body, ready for the engine.
+type order struct {
+	// parts are to be sent one behind the other.
+	parts [][]byte
+	// streams says that the answer may be a stream.
+	streams bool
+}
+
+// address gives the body the engine's name of the model that it asks for: everything else
+// stays as it is, byte for byte. A missing model means the one served here.
+func (n Names) address(body []byte) (order, *refusal.Refusal) {
+	found, err := members.Find(body, "model", "stream")
+	var twice *members.TwiceError
 	switch {
-	case errors.Is(err, members.ErrTwice):
-		return nil, refusal.BadRequest("model", "model is given more than once")
+	case errors.As(err, &twice):
+		return order{}, refusal.BadRequest(twice.Name, twice.Name+" is given more than once")
 	case err != nil:
-		return nil, notObject(body)
+		return order{}, notObject(body)
 	}
+	model, stream := found.Values[0], string(found.Values[1].Of(body))
+	out := order{streams: stream != "" && stream != "false" && stream != "null"}
 	var asked *string
-	if place.Given() {
-		if err := json.Unmarshal(body[place.Start:place.End], &asked); err != nil {
-			return nil, refusal.BadRequest("model", "model must be a string")
+	if model.Given() {
+		if err := json.Unmarshal(model.Of(body), &asked); err != nil {
+			return order{}, refusal.BadRequest("model", "model must be a string")
 		}
 	}
 	switch {
 	case asked != nil && !n.knows(*asked):
-		return nil, refusal.UnknownModel(*asked, n.served())
+		return order{}, refusal.UnknownModel(*asked, n.served())
 	case asked != nil && *asked == n.Engine:
-		return [][]byte{body}, nil
+		out.parts = [][]byte{body}
+		return out, nil
 	}
 	name, err := json.Marshal(n.Engine)
 	if err != nil { // a string: cannot be
-		return nil, refusal.BadRequest("model", err.Error())
+		return order{}, refusal.BadRequest("model", err.Error())
 	}
-	if place.Given() {
-		return [][]byte{body[:place.Start], name, body[place.End:]}, nil
+	if model.Given() {
+		out.parts = [][]byte{body[:model.Start], name, body[model.End:]}
+		return out, nil
 	}
 	member := append([]byte(`"model":`), name...)
-	if !place.Empty {
+	if !found.Empty {
 		member = append(member, ',')
 	}
-	return [][]byte{body[:place.Open], member, body[place.Open:]}, nil
+	out.parts = [][]byte{body[:found.Open], member, body[found.Open:]}
+	return out, nil
 }
 
 // notObject says why a body is no JSON object.

@@ -46,6 +46,7 @@ func New(base *url.URL, names Names, body *intake.Reader, transport http.RoundTr
 			if whole, ok := r.In.Body.(*known); ok {
 				r.Out.Body = whole.again()
 				r.Out.GetBody = func() (io.ReadCloser, error) { return whole.again(), nil }
+				r.Out.Close = whole.streams
 			}
 		},
 		Transport:    transport,
@@ -77,12 +78,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer body.Done()
-	parts, no := p.names.address(body.Bytes())
+	order, no := p.names.address(body.Bytes())
 	if no != nil {
 		refusal.OpenAI(w, no)
 		return
 	}
-	whole := know(body, parts)
+	whole := know(body, order)
 	r.Body = whole
 	r.ContentLength = int64(whole.length)
 	r.TransferEncoding = nil
