@@ -66,10 +66,11 @@ func rooms() map[string]room {
 			},
 			bans: machine,
 		},
+		"internal/startup": {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/operator": {
 			keys: []string{
 				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/instance", "internal/kube",
-				"internal/operator",
+				"internal/operator", "internal/startup",
 			},
 		},
 		"internal/config":               {bans: cluster},

@@ -28,6 +28,7 @@ import (
 	"kaito.sh/kaito/internal/controller/workspace"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/kube"
+	"kaito.sh/kaito/internal/startup"
 )
 
 // leaseName is the lease that replicas compete for.
@@ -66,6 +67,7 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 	// brake in the client only makes a thousand Workspaces wait.
 	cluster = rest.CopyConfig(cluster)
 	cluster.QPS = -1
+	meters := newInstruments()
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme: scheme,
 		Logger: log,
@@ -73,7 +75,7 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 		// A pass sees what the pass before it wrote, so nothing is written twice.
 		Client: client.Options{FieldOwner: v1beta1.FieldOwner, Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
 
-		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddress},
+		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddress, FilterProvider: meters.filter},
 		HealthProbeBindAddress: cfg.HealthAddress,
 
 		// Names of controllers are checked among all managers of a process; tests run two.
@@ -87,10 +89,13 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
+	meters.workspaces, meters.elected = mgr.GetCache(), mgr.Elected()
+	startups := startup.New(clock.RealClock{})
 	err = errors.Join(
+		mgr.Add(startups),
 		mgr.AddHealthzCheck("alive", healthz.Ping),
 		mgr.AddReadyzCheck("cache", synced(mgr)),
-		controllers(ctx, mgr, models, cfg),
+		controllers(ctx, mgr, models, cfg, beside{startups, meters}),
 	)
 	return mgr, err
 }
@@ -108,8 +113,14 @@ func synced(mgr ctrl.Manager) healthz.Checker {
 	}
 }
 
+// beside is what works beside the controllers.
+type beside struct {
+	startups *startup.Prober
+	meters   *instruments
+}
+
 // controllers is the one list of controllers.
-func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator) error {
+func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator, by beside) error {
 	instances, err := instance.Load()
 	if err != nil {
 		return err
@@ -131,6 +142,8 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 		Writer:   kube.NewWriter(mgr.GetClient(), mgr.GetAPIReader()),
 		Recorder: mgr.GetEventRecorder(v1beta1.FieldOwner),
 		Clock:    clock.RealClock{},
+		Startups: by.startups,
+		Meter:    by.meters,
 	}).SetupWith(ctx, mgr)
 }
 

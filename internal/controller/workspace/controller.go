@@ -11,14 +11,17 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/kube"
@@ -39,6 +42,9 @@ type Reconciler struct {
 	writer  *kube.Writer
 	record  events.EventRecorder
 	clock   clock.PassiveClock
+
+	startups Startups
+	meter    Meter
 }
 
 // Inputs are what a Reconciler is made of.
@@ -55,11 +61,21 @@ type Inputs struct {
 	Recorder events.EventRecorder
 	// Clock dates conditions.
 	Clock clock.PassiveClock
+	// Startups asks pods how they started.
+	Startups Startups
+	// Meter counts.
+	Meter Meter
+}
+
+// Meter takes what is worth a graph.
+type Meter interface {
+	// Started takes the phases of a start, once its server answers.
+	Started(v1beta1.StartupStatus)
 }
 
 // New makes a Reconciler.
 func New(in Inputs) *Reconciler {
-	return &Reconciler{planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock}
+	return &Reconciler{planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock, startups: in.Startups, meter: in.Meter}
 }
 
 // Reconcile makes one pass over one Workspace.
@@ -84,6 +100,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		d.refusedByServer(o, err)
 		err = nil
 	}
+	r.askStartup(o, d)
 	return ctrl.Result{}, errors.Join(err, r.report(ctx, o.ws, d))
 }
 
@@ -100,11 +117,27 @@ func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.byNode), builder.WithPredicates(nodeNews())).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfig), builder.WithPredicates(configNews())).
+		WatchesRawSource(source.Func(r.answers)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent, ReconciliationTimeout: passLimit}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the workspace controller: %w", err)
 	}
+	return nil
+}
+
+// answers makes a pass of each answer that a pod has given.
+func (r *Reconciler) answers(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
+	go func() {
+		for {
+			select {
+			case ws := <-r.startups.News():
+				queue.Add(ctrl.Request{NamespacedName: ws})
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	return nil
 }
 
@@ -121,5 +154,12 @@ func (r *Reconciler) report(ctx context.Context, ws *v1beta1.Workspace, d decisi
 	for _, c := range turned(ws.Status.Conditions, status.Conditions) {
 		r.tell(ws, c)
 	}
+	if status.Startup != nil && answersNow(status) && !answersNow(ws.Status) {
+		r.meter.Started(*status.Startup)
+	}
 	return nil
+}
+
+func answersNow(s v1beta1.WorkspaceStatus) bool {
+	return meta.IsStatusConditionTrue(s.Conditions, v1beta1.ConditionInferenceReady)
 }

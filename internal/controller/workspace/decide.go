@@ -49,6 +49,8 @@ type decision struct {
 	serving *render.Serving
 	// workers are the nodes that pods run on.
 	workers []string
+	// startup is how long the start took; nil leaves what stands.
+	startup *v1beta1.StartupStatus
 }
 
 // step is one question; it may end the pass with an answer.
@@ -82,6 +84,7 @@ func (p Planner) decide(o observed) decision {
 		}
 	}
 	t.decision.inference = judge(t)
+	t.decision.startup = startup(t)
 	return t.decision
 }
 
@@ -256,6 +259,9 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 	}
 	status.State = d.state(ws.Status.State)
 	status.WorkerNodes = d.workers
+	if d.startup != nil {
+		status.Startup = d.startup
+	}
 	if d.serving != nil {
 		nodes := int32(d.serving.Plan.Nodes)
 		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving)

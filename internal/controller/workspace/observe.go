@@ -25,6 +25,9 @@ type observed struct {
 	nodes []corev1.Node
 	// pods are those of the Workspace.
 	pods []corev1.Pod
+	// phases are the seconds of each phase of the start, as the runner of the ready pod
+	// has said; nil while it has not.
+	phases map[string]float64
 	// server is the StatefulSet, or nil.
 	server *appsv1.StatefulSet
 	// config is the ConfigMap that the Workspace names, as far as it stands; its content
@@ -59,6 +62,9 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 		return o, fmt.Errorf("list the pods of Workspace %q: %w", key.Name, err)
 	}
 	o.pods = pods.Items
+	if pod := leader(o.pods); pod != nil {
+		o.phases = r.startups.Answer(pod.UID)
+	}
 	for _, c := range children() {
 		strangers, leftovers := o.strangers, o.leftovers
 		if err := o.look(ctx, r.cached, c); err != nil {
