@@ -90,6 +90,7 @@ func rooms() map[string]room {
 		"cmd/kaito":          {keys: []string{"internal/cli", "internal/buildinfo"}},
 		"cmd/kaito-operator": {keys: []string{"internal/operator", "internal/buildinfo"}},
 		"cmd/kaito-runner":   {keys: []string{"internal/runner", "internal/buildinfo"}},
+		"test/standins":      {keys: []string{"internal/engine/flags"}, bans: cluster},
 		"test/e2e":           {keys: []string{"api", "internal/testkit"}},
 	}
 }

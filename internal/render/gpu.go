@@ -4,6 +4,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"kaito.sh/kaito/internal/model"
 )
 
 // Volumes that only some engines need.
@@ -33,7 +35,7 @@ func needs(s Serving) *corev1ac.ResourceRequirementsApplyConfiguration {
 	requests[gpuResource] = gpus
 	return corev1ac.ResourceRequirements().WithRequests(requests).WithLimits(corev1.ResourceList{
 		gpuResource:           gpus,
-		corev1.ResourceMemory: quantity(s.Plan.Memory.Total() + size(s)),
+		corev1.ResourceMemory: quantity((s.Plan.Memory.Total() + size(s)).CeilTo(model.MiB)),
 	})
 }
 

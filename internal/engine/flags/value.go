@@ -35,7 +35,7 @@ func (f Flag) Check(value string) error {
 	case strings.ContainsRune(value, 0):
 		want = "text without a NUL"
 	case len(f.Choices) > 0 && !slices.Contains(f.Choices, value):
-		want = "one of " + strings.Join(f.Choices, ", ")
+		want = f.choices(value)
 	case len(f.Choices) == 0 && strings.HasPrefix(value, "-") && !number(value):
 		want = "a value: it begins like a flag"
 	case !f.reads(value):
@@ -45,6 +45,19 @@ func (f Flag) Check(value string) error {
 		return f.checkKeys(value)
 	}
 	return &ValueError{Flag: f.Name, Value: value, Want: want}
+}
+
+// choices names them where they are few, else those that may be meant.
+func (f Flag) choices(value string) string {
+	const few = 12
+	if len(f.Choices) <= few {
+		return "one of " + strings.Join(f.Choices, ", ")
+	}
+	want := fmt.Sprintf("one of the %d that there are", len(f.Choices))
+	if names := near.Names(value, f.Choices); len(names) > 0 {
+		want += ": did you mean " + strings.Join(names, " or ") + "?"
+	}
+	return want
 }
 
 // checkKeys looks for a key that the server does not know, and says which may be meant.
