@@ -172,22 +172,28 @@ func (e entry) weights() error {
 	}
 	var errs []error
 	for name, f := range e.Forms {
-		if !slices.Contains([]model.Form{model.FormGGUF, model.FormHF}, model.Form(name)) {
-			errs = append(errs, fmt.Errorf("form %q is neither gguf nor hf", name))
-		}
-		switch known := e.Parameters > 0; {
-		case f.SizeBytes < 1 || f.SizeBytes > mostBytes:
-			errs = append(errs, fmt.Errorf("sizeBytes %d of form %q is not between 1 and %d", f.SizeBytes, name, int64(mostBytes)))
-		// No weights are smaller than one bit a parameter or larger than 64.
-		case known && (f.SizeBytes < e.Parameters/8 || f.SizeBytes/8 > e.Parameters):
-			errs = append(errs, fmt.Errorf("sizeBytes %d of form %q does not match %d parameters", f.SizeBytes, name, e.Parameters))
-		}
-		if f.Hub != nil && !validRevision.MatchString(f.Hub.Revision) {
-			errs = append(errs, fmt.Errorf("hub.revision %q of form %q is no commit, tag or branch: say main where none was looked up", f.Hub.Revision, name))
-		}
-		if name == string(model.FormGGUF) && (f.File == "" || path.Base(f.File) != f.File) {
-			errs = append(errs, fmt.Errorf("file %q of form gguf is not a file name", f.File))
-		}
+		errs = append(errs, f.check(name, e.Parameters))
+	}
+	return errors.Join(errs...)
+}
+
+func (f form) check(name string, parameters int64) error {
+	var errs []error
+	if !slices.Contains([]model.Form{model.FormGGUF, model.FormHF}, model.Form(name)) {
+		errs = append(errs, fmt.Errorf("form %q is neither gguf nor hf", name))
+	}
+	switch known := parameters > 0; {
+	case f.SizeBytes < 1 || f.SizeBytes > mostBytes:
+		errs = append(errs, fmt.Errorf("sizeBytes %d of form %q is not between 1 and %d", f.SizeBytes, name, int64(mostBytes)))
+	// No weights are smaller than one bit a parameter or larger than 64.
+	case known && (f.SizeBytes < parameters/8 || f.SizeBytes/8 > parameters):
+		errs = append(errs, fmt.Errorf("sizeBytes %d of form %q does not match %d parameters", f.SizeBytes, name, parameters))
+	}
+	if f.Hub != nil && !validRevision.MatchString(f.Hub.Revision) {
+		errs = append(errs, fmt.Errorf("hub.revision %q of form %q is no commit, tag or branch: say main where none was looked up", f.Hub.Revision, name))
+	}
+	if name == string(model.FormGGUF) && (f.File == "" || path.Base(f.File) != f.File) {
+		errs = append(errs, fmt.Errorf("file %q of form gguf is not a file name", f.File))
 	}
 	return errors.Join(errs...)
 }

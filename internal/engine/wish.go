@@ -17,62 +17,90 @@ const (
 	mostCache   = 1 << 24 // MiB
 )
 
-// hear puts the value of a flag that shapes the plan into the wish. The plan writes
+// hearing puts the value of a flag into the wish, or says what it should be.
+type hearing func(w *model.Wish, text string) (want string)
+
+// hearings are the flags that shape the plan, by engine and name. The plan writes
 // these flags itself, so that what is reserved and what runs are the same.
+func hearings() map[string]hearing {
+	context := func(w *model.Wish) *int { return &w.Context }
+	slots := func(w *model.Wish) *int { return &w.Slots }
+	return map[string]hearing{
+		"vllm.max-model-len":          unless([]string{"auto", "-1"}, whole(context, 1, mostContext)),
+		"vllm.max-num-seqs":           whole(slots, 1, mostSlots),
+		"vllm.tensor-parallel-size":   whole(func(w *model.Wish) *int { return &w.GPUs }, 1, mostGPUs),
+		"vllm.gpu-memory-utilization": utilisation,
+		"vllm.kv-cache-dtype":         cacheType,
+		"llamacpp.ctx-size":           whole(func(w *model.Wish) *int { return &w.TotalContext }, 0, mostContext),
+		"llamacpp.parallel":           whole(slots, -1, mostSlots),
+		"llamacpp.cache-ram":          promptCache,
+	}
+}
+
+// hear lets a flag shape the plan, if it is one that does.
 func hear(w *model.Wish, engine string, a flags.Argument) error {
-	if len(a.Values) == 0 {
+	h, ok := hearings()[engine+"."+a.Flag.Name]
+	if !ok || len(a.Values) == 0 {
 		return nil
 	}
-	name, text := a.Flag.Name, a.Values[0]
-	whole := func(into *int, least, most int) error {
-		n, err := count(text)
-		if err != nil || n < least || n > most {
-			return &flags.ValueError{Flag: name, Value: text, Want: fmt.Sprintf("a whole number from %d to %d", least, most)}
-		}
-		*into = max(0, n) // below 0 and 0 leave it to the plan
-		return nil
-	}
-	switch engine + "." + name {
-	case "vllm.max-model-len":
-		if text == "auto" || text == "-1" {
-			return nil
-		}
-		return whole(&w.Context, 1, mostContext)
-	case "vllm.max-num-seqs":
-		return whole(&w.Slots, 1, mostSlots)
-	case "vllm.tensor-parallel-size":
-		return whole(&w.GPUs, 1, mostGPUs)
-	case "vllm.kv-cache-dtype":
-		w.CacheBits = cacheBits(text)
-	case "vllm.gpu-memory-utilization":
-		part, err := strconv.ParseFloat(text, 64)
-		if err != nil || part <= 0 || part > 1 {
-			return &flags.ValueError{Flag: name, Value: text, Want: "a part of 1, such as 0.9"}
-		}
-		w.Utilisation = part
-	case "llamacpp.ctx-size":
-		return whole(&w.TotalContext, 0, mostContext)
-	case "llamacpp.parallel":
-		return whole(&w.Slots, -1, mostSlots)
-	case "llamacpp.cache-ram":
-		var mib int
-		if err := whole(&mib, 0, mostCache); err != nil {
-			return err
-		}
-		cache := model.Bytes(mib) * model.MiB
-		w.PromptCache = &cache
+	if want := h(w, a.Values[0]); want != "" {
+		return &flags.ValueError{Flag: a.Flag.Name, Value: a.Values[0], Want: want}
 	}
 	return nil
 }
 
-// cacheBits are those of a number in vLLM's KV cache, where we are sure: fewer bits
-// hold more tokens, so a doubt is 16.
-func cacheBits(dtype string) int {
-	const whole, half = 16, 8
-	if strings.HasPrefix(dtype, "fp8") {
-		return half
+// whole is a number within bounds; 0 and less leave it to the plan.
+func whole(into func(*model.Wish) *int, least, most int) hearing {
+	return func(w *model.Wish, text string) string {
+		n, err := count(text)
+		if err != nil || n < least || n > most {
+			return fmt.Sprintf("a whole number from %d to %d", least, most)
+		}
+		*into(w) = max(0, n)
+		return ""
 	}
-	return whole
+}
+
+// unless leaves some words to the plan.
+func unless(words []string, otherwise hearing) hearing {
+	return func(w *model.Wish, text string) string {
+		for _, word := range words {
+			if text == word {
+				return ""
+			}
+		}
+		return otherwise(w, text)
+	}
+}
+
+func utilisation(w *model.Wish, text string) string {
+	part, err := strconv.ParseFloat(text, 64)
+	if err != nil || part <= 0 || part > 1 {
+		return "a part of 1, such as 0.9"
+	}
+	w.Utilisation = part
+	return ""
+}
+
+// cacheType counts the bits of a number in vLLM's KV cache where we are sure: fewer
+// bits hold more tokens, so a doubt is 16.
+func cacheType(w *model.Wish, text string) string {
+	const most, half = 16, 8
+	w.CacheBits = most
+	if strings.HasPrefix(text, "fp8") {
+		w.CacheBits = half
+	}
+	return ""
+}
+
+func promptCache(w *model.Wish, text string) string {
+	mib, err := count(text)
+	if err != nil || mib < 0 || mib > mostCache {
+		return fmt.Sprintf("a whole number of MiB from 0 to %d", mostCache)
+	}
+	cache := model.Bytes(mib) * model.MiB
+	w.PromptCache = &cache
+	return ""
 }
 
 // count reads a whole number or a size with a unit as vLLM does: k is 1000, K is 1024.

@@ -66,7 +66,7 @@ func scalar(f flags.Flag, n *yaml.Node) (string, error) {
 	case n.Tag == "!!bool":
 		return boolean(f, n)
 	case n.Tag == "!!int" && (f.Kind == flags.Int || f.Kind == flags.Size || f.Kind == flags.SizeOrAuto || f.Kind == flags.Float):
-		return whole(n.Value), nil
+		return inDecimal(n.Value), nil
 	}
 	return n.Value, nil
 }
@@ -86,8 +86,8 @@ func boolean(f flags.Flag, n *yaml.Node) (string, error) {
 	return "", &flags.ValueError{Flag: f.Name, Value: n.Value, Want: "a value: it is no switch"}
 }
 
-// whole is an integer in decimal digits, however it was written.
-func whole(text string) string {
+// inDecimal is an integer in decimal digits, however it was written.
+func inDecimal(text string) string {
 	if i, ok := new(big.Int).SetString(strings.ReplaceAll(text, "_", ""), 0); ok && !decimal.MatchString(text) {
 		return i.String()
 	}
@@ -155,7 +155,7 @@ func plainScalar(n *yaml.Node) (any, error) {
 	case "!!bool":
 		return strings.EqualFold(n.Value, "true"), nil
 	case "!!int":
-		return json.Number(digits(whole(n.Value))), nil
+		return json.Number(digits(inDecimal(n.Value))), nil
 	case "!!float":
 		if json.Valid([]byte(n.Value)) {
 			return json.Number(n.Value), nil

@@ -93,27 +93,39 @@ func TestRefusalsOfGPUs(t *testing.T) {
 		want  string
 	}{
 		"too large for the card": {
-			preset(t, "llama-3.1-8b-instruct"), model.Wish{}, gpuNode(1, "Tesla T4", 15360, 7, 5),
+			preset(t, "llama-3.1-8b-instruct"),
+			model.Wish{},
+			gpuNode(1, "Tesla T4", 15360, 7, 5),
 			`needs 17.8 GiB of GPU memory, 4.4 GiB more than the 13.4 GiB that are usable of 1 x Tesla T4 on node "gpu": it fits on 1 GPU with 24 GiB, or 2 with 16 GiB each`,
 		},
 		"too large for all cards": {
-			preset(t, "qwen2.5-coder-32b-instruct"), model.Wish{}, gpuNode(2, "L4", 23034, 8, 9),
+			preset(t, "qwen2.5-coder-32b-instruct"),
+			model.Wish{},
+			gpuNode(2, "L4", 23034, 8, 9),
 			`it fits on 1 GPU with 80 GiB, or 2 with 40 GiB each, or 4 with 24 GiB each, or 8 with 16 GiB each`,
 		},
 		"the context that the user wrote down": {
-			preset(t, "phi-3-mini-128k-instruct"), model.Wish{Context: 100000}, gpuNode(1, "A100", 40960, 8, 0),
+			preset(t, "phi-3-mini-128k-instruct"),
+			model.Wish{Context: 100000},
+			gpuNode(1, "A100", 40960, 8, 0),
 			`with a context of 100000 needs`,
 		},
 		"a context beyond the model's": {
-			preset(t, "mistral-7b-instruct"), model.Wish{Context: 40000}, gpuNode(1, "A100", 81920, 8, 0),
+			preset(t, "mistral-7b-instruct"),
+			model.Wish{Context: 40000},
+			gpuNode(1, "A100", 81920, 8, 0),
 			`a context of 40000 is more than the 32768 of model "mistral-7b-instruct-v0.3"`,
 		},
 		"a card that is too old": {
-			preset(t, "phi-4-mini-instruct"), model.Wish{}, gpuNode(4, "Tesla V100", 16384, 7, 0),
+			preset(t, "phi-4-mini-instruct"),
+			model.Wish{},
+			gpuNode(4, "Tesla V100", 16384, 7, 0),
 			`Tesla V100, have compute capability 7.0, and the oldest that vLLM's image has kernels for is 7.5: use newer GPUs`,
 		},
 		"weights that the card cannot read": {
-			mxfp4, model.Wish{}, gpuNode(4, "Tesla T4", 15360, 7, 5),
+			mxfp4,
+			model.Wish{},
+			gpuNode(4, "Tesla T4", 15360, 7, 5),
 			`have compute capability 7.5, and the oldest that vLLM needs for weights in mxfp4 is 8.0`,
 		},
 		"a card that nobody knows":                  {preset(t, "phi-4-mini-instruct"), model.Wish{}, gpuNode(1, "", 0, 0, 0), `install NVIDIA GPU feature discovery`},
