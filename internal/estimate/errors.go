@@ -51,8 +51,8 @@ func (e *NoFormError) Error() string {
 type Offer struct {
 	// GPUs is how many.
 	GPUs int
-	// Each is the memory of each.
-	Each model.Bytes
+	// Each is the memory of each, in GB as it is sold.
+	Each int
 }
 
 // GPUsTooSmallError says by how much a model misses the GPUs of a node.
@@ -85,11 +85,11 @@ func offered(all []Offer) string {
 	for i, o := range all {
 		switch {
 		case i > 0:
-			parts = append(parts, fmt.Sprintf("%d with %d GiB each", o.GPUs, o.Each/model.GiB))
+			parts = append(parts, fmt.Sprintf("%d with %d GB each", o.GPUs, o.Each))
 		case o.GPUs == 1:
-			parts = append(parts, fmt.Sprintf("1 GPU with %d GiB", o.Each/model.GiB))
+			parts = append(parts, fmt.Sprintf("1 GPU with %d GB", o.Each))
 		default:
-			parts = append(parts, fmt.Sprintf("%d GPUs with %d GiB each", o.GPUs, o.Each/model.GiB))
+			parts = append(parts, fmt.Sprintf("%d GPUs with %d GB each", o.GPUs, o.Each))
 		}
 	}
 	return strings.Join(parts, ", or ")

@@ -231,19 +231,17 @@ func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (mo
 	return plan, nil
 }
 
-// sizes are the memories of GPUs that are sold, for advice.
-func sizes() []model.Bytes {
-	return []model.Bytes{16 * model.GiB, 24 * model.GiB, 32 * model.GiB, 40 * model.GiB, 48 * model.GiB, 80 * model.GiB, 94 * model.GiB, 141 * model.GiB, 180 * model.GiB}
-}
+// sizes are the memories of GPUs that are sold, in GB, for advice.
+func sizes() []int { return []int{16, 24, 32, 40, 48, 80, 94, 141, 180} }
 
 // advice are the combinations of GPUs on which a context fits, the fewest GPUs first.
 func advice(m model.Model, wish model.Wish, context int) []Offer {
 	const mostGPUs = 8
 	var offers []Offer
-	last := model.Bytes(0)
+	last := 0
 	for _, n := range spreads(m, mostGPUs) {
 		all := sizes()
-		i := slices.IndexFunc(all, func(size model.Bytes) bool { return fitGPUs(m, wish, size, n).context >= context })
+		i := slices.IndexFunc(all, func(size int) bool { return fitGPUs(m, wish, model.Nominal(float64(size)), n).context >= context })
 		if i >= 0 && (last == 0 || all[i] < last) {
 			offers, last = append(offers, Offer{GPUs: n, Each: all[i]}), all[i]
 		}

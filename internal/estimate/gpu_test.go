@@ -96,13 +96,13 @@ func TestRefusalsOfGPUs(t *testing.T) {
 			preset(t, "llama-3.1-8b-instruct"),
 			model.Wish{},
 			gpuNode(1, "Tesla T4", 15360, 7, 5),
-			`needs 17.8 GiB of GPU memory, 4.4 GiB more than the 13.4 GiB that are usable of 1 x Tesla T4 on node "gpu": it fits on 1 GPU with 24 GiB, or 2 with 16 GiB each`,
+			`needs 17.8 GiB of GPU memory, 4.4 GiB more than the 13.4 GiB that are usable of 1 x Tesla T4 on node "gpu": it fits on 1 GPU with 24 GB, or 2 with 16 GB each`,
 		},
 		"too large for all cards": {
 			preset(t, "qwen2.5-coder-32b-instruct"),
 			model.Wish{},
 			gpuNode(2, "L4", 23034, 8, 9),
-			`it fits on 1 GPU with 80 GiB, or 2 with 40 GiB each, or 4 with 24 GiB each, or 8 with 16 GiB each`,
+			`it fits on 1 GPU with 94 GB, or 2 with 48 GB each, or 4 with 24 GB each, or 8 with 16 GB each`,
 		},
 		"the context that the user wrote down": {
 			preset(t, "phi-3-mini-128k-instruct"),
@@ -163,7 +163,7 @@ func TestTheEngineFollowsTheNode(t *testing.T) {
 		"a GPU is vLLM":                                     {both, gpuNode(1, "T4", 15360, 7, 5), "vllm", ""},
 		"only a GGUF stays on the CPU, and says so":         {gguf, gpuNode(1, "T4", 15360, 7, 5), "llamacpp", "published only as GGUF"},
 		"a GPU that is too old leaves the CPU, and says so": {both, gpuNode(1, "V100", 16384, 7, 0), "llamacpp", "compute capability 7.0"},
-		"what does not fit whole says where it would":       {preset(t, "phi-3-mini-128k-instruct"), gpuNode(1, "T4", 15360, 7, 5), "vllm", "the model's 131072 fit on 1 GPU with 80 GiB"},
+		"what does not fit whole says where it would":       {preset(t, "phi-3-mini-128k-instruct"), gpuNode(1, "T4", 15360, 7, 5), "vllm", "the model's 131072 fit on 1 GPU with 80 GB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

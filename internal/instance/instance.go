@@ -69,14 +69,11 @@ func (t *Table) Lookup(name string) (Type, bool) {
 	return one, ok
 }
 
-// shownPercent is what a driver shows of nominal memory, at the least: a T4 of 16 GB shows 14.6 GiB.
-const shownPercent = 91
-
 // Shape is what a type's GPUs look like to the planner: with the memory that a driver would show.
 func (t Type) Shape() model.GPUs {
 	return model.GPUs{
 		Count: t.GPUs, Product: t.GPU, Capability: capability(t.Capability),
-		Memory: model.Bytes(t.MemoryGiB*float64(model.GiB)) * shownPercent / 100,
+		Memory: model.Nominal(t.MemoryGiB),
 	}
 }
 

@@ -36,6 +36,13 @@ type GPUs struct {
 	Capability Capability
 }
 
+// Nominal is what a driver shows, at the least, of a GPU that is sold with so much
+// memory: a T4 of 16 GB shows 14.6 GiB.
+func Nominal(gib float64) Bytes {
+	const shownPercent = 91
+	return Bytes(gib*float64(GiB)) * shownPercent / 100
+}
+
 // Label is a label of nodes with its value.
 type Label struct{ Key, Value string }
 

@@ -51,7 +51,7 @@ func TestGPUsOfANode(t *testing.T) {
 	shared.Memory /= 4
 	published := model.GPUs{
 		Count: 4, Product: "NVIDIA T4", Kind: model.Label{Key: corev1.LabelInstanceTypeStable, Value: "Standard_NC64as_T4_v3"},
-		Memory: 16 * model.GiB * 91 / 100, Capability: model.Capability{Major: 7, Minor: 5},
+		Memory: model.Nominal(16), Capability: model.Capability{Major: 7, Minor: 5},
 	}
 	for name, tc := range map[string]struct {
 		count  string
@@ -123,7 +123,7 @@ func TestWhatAPlanForGPUsSays(t *testing.T) {
 	}{
 		"a gated model needs a token":              {"llama-3.1-8b-instruct", nil, a100(), "only to accounts that accepted its licence: name a Secret with the key HF_TOKEN", ""},
 		"with a token there is nothing to say":     {"llama-3.1-8b-instruct", token, a100(), "", "Secret"},
-		"a context that does not fit":              {"phi-3-mini-128k-instruct", nil, t4, "the plan: the context is what fits: the model's 131072 fit on 1 GPU with 80 GiB", ""},
+		"a context that does not fit":              {"phi-3-mini-128k-instruct", nil, t4, "the plan: the context is what fits: the model's 131072 fit on 1 GPU with 80 GB", ""},
 		"a card that is not used":                  {"smollm2-135m-instruct", nil, []string{"nvidia.com/gpu.product=Tesla-V100", "nvidia.com/gpu.memory=16384", "nvidia.com/gpu.compute.major=7"}, "its GPUs are not used: the GPUs of node", ""},
 		"a model image of the user's own is asked": {"llama-3.1-8b-instruct", &v1beta1.PresetOptions{Image: "registry.example/llama:hf"}, a100(), "", "Secret"},
 	} {
