@@ -11,13 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kaito.sh/kaito/internal/buildinfo"
 	"kaito.sh/kaito/internal/cli/chat"
 	"kaito.sh/kaito/internal/cli/explain"
 	"kaito.sh/kaito/internal/cli/get"
 	"kaito.sh/kaito/internal/cli/local"
 	"kaito.sh/kaito/internal/cli/model"
 	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/cli/version"
 )
 
 // Run runs the command line and returns the exit code. An error is printed once.
@@ -62,22 +62,8 @@ local cluster to try them on.`,
 	root.SetOut(sh.Out)
 	root.SetErr(sh.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
-	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), model.New(sh), local.New(sh), version(sh))
+	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), model.New(sh), local.New(sh), version.New(sh))
 	return root
-}
-
-// version prints what this program was built from.
-func version(sh shell.Shell) *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version",
-		Example: shell.Examples(sh.Name, "KAITO version"),
-		Args:    shell.Exactly(),
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(sh.Out, buildinfo.Long("kaito"))
-			return err
-		},
-	}
 }
 
 // NameOf is how the user called the program, by the first word of its command

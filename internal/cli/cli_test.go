@@ -32,9 +32,9 @@ func newFake(t *testing.T) *fake {
 	f := &fake{}
 	dir := t.TempDir()
 	f.Shell = shell.Shell{
-		Name: "kaito", Out: &f.out, Err: &f.err,
+		Name: "kaito", In: strings.NewReader(""), Out: &f.out, Err: &f.err,
 		Now:        func() time.Time { return time.Unix(0, 0) },
-		Sleep:      func(context.Context, time.Duration) error { return nil },
+		Sleep:      func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		Executable: func() (string, error) { return filepath.Join(dir, "kaito"), nil },
 		Exec: func(_ string, argv []string) error {
 			f.started = argv
@@ -150,6 +150,22 @@ func TestExitCodesAndErrors(t *testing.T) {
 		"a reference without registry":     {[]string{"model", "inspect", "nothing"}, 1, "there is no such file or folder"},
 		"credentials that are not there":   {[]string{"model", "push", "x", "h/r:t", "--docker-config", "/nonexistent"}, 1, "read credentials"},
 		"a layout that is not there":       {[]string{"model", "push", "/nonexistent", "127.0.0.1:1/r:t"}, 1, "open image layout"},
+		"chat without a Workspace":         {[]string{"chat"}, 2, "WORKSPACE is missing; see: kaito chat --help"},
+		"chat with two":                    {[]string{"chat", "a", "b"}, 2, `unexpected argument "b"`},
+		"chat with a Workspace and --url":  {[]string{"chat", "a", "--url", "http://h"}, 2, "WORKSPACE and --url exclude each other"},
+		"chat with no address":             {[]string{"chat", "--url", "localhost:80"}, 2, `--url "localhost:80" is not an address like http://host:port`},
+		"chat at a high temperature":       {[]string{"chat", "a", "--temperature", "3"}, 2, "--temperature 3 is not between 0 and 2"},
+		"chat without a token":             {[]string{"chat", "a", "--max-tokens", "0"}, 2, "--max-tokens 0 is not 1 or more"},
+		"chat with an empty message":       {[]string{"chat", "a", "-m", " "}, 2, "--message is empty"},
+		"chat without a cluster":           {[]string{"chat", "a"}, 1, "no cluster is configured (no file is named): set KUBECONFIG"},
+		"chat with a pipe that is empty":   {[]string{"chat", "--url", "http://127.0.0.1:1"}, 1, "standard input holds no question; for a conversation run kaito chat in a terminal, or pass --message"},
+		"get in a format that is not":      {[]string{"get", "-o", "xml"}, 2, "-o xml is not one of table, wide, json and yaml"},
+		"get a name everywhere":            {[]string{"get", "a", "-A"}, 2, "stands in one namespace"},
+		"get here and everywhere":          {[]string{"get", "-n", "a", "-A"}, 2, "-A and -n exclude each other"},
+		"watch a document":                 {[]string{"get", "-w", "-o", "json"}, 2, "--watch prints a table: leave out -o json"},
+		"explain without a Workspace":      {[]string{"explain"}, 2, "WORKSPACE is missing"},
+		"explain in a format that is not":  {[]string{"explain", "a", "-o", "yaml"}, 2, "-o yaml is not one of text and json"},
+		"explain without a cluster":        {[]string{"explain", "a"}, 1, "for a cluster on this machine: kaito local up"},
 		"a local cluster that is not here": {[]string{"local", "up"}, 1, "build it with: make build"},
 	} {
 		t.Run(name, func(t *testing.T) {

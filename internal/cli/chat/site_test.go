@@ -37,6 +37,8 @@ type apiServer struct {
 	// behind are the addresses of the pods' servers; a pod without one refuses connections.
 	behind  map[string]string
 	tunnels int
+	// denied is true for a user who may not forward ports.
+	denied bool
 }
 
 func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,6 +55,12 @@ func (a *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.tunnels++
 		}
 		behind := a.behind[strings.TrimSuffix(strings.TrimPrefix(path, "pods/"), "/portforward")]
+		if a.denied {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"User \"eve\" cannot create resource \"pods/portforward\""}`)
+			return
+		}
 		a.mu.Unlock()
 		forward(a.t, w, r, behind)
 		a.mu.Lock()
@@ -192,6 +200,20 @@ func TestAPodThatRefusesConnectionsIsNamed(t *testing.T) {
 	err := k.answer(t.Context(), "?")
 	if err == nil || !strings.Contains(err.Error(), `pod "tiny-0": unable to do port forwarding: connection refused`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAUserWhoMayNotForwardIsToldOnce(t *testing.T) {
+	t.Parallel()
+	a, c := newAPIServer(t)
+	a.denied = true
+	a.set([]corev1.Pod{pod("tiny-0", "a", true)}, nil)
+	p := newPerson()
+	k := &talk{sh: p.Shell, site: through(c, "tiny"), out: &p.out, thoughts: io.Discard}
+	err := k.answer(t.Context(), "?")
+	var denied *cluster.DeniedError
+	if !errors.As(err, &denied) || !strings.Contains(err.Error(), `cannot create resource "pods/portforward"`) || p.err.Len() > 0 {
+		t.Errorf("got %v, and said %q", err, &p.err)
 	}
 }
 

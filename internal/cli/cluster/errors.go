@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/cli/shell"
 )
 
 var errSilent = fmt.Errorf("no answer within %s", patience)
@@ -87,7 +88,11 @@ func (c *Cluster) explain(err error, r schema.GroupVersionResource) error {
 	case errors.As(err, &network):
 		return &UnreachableError{Host: c.config.Host, Err: err}
 	}
-	return err
+	var told apierrors.APIStatus
+	if errors.As(err, &told) || errors.Is(err, shell.ErrInterrupted) {
+		return err
+	}
+	return fmt.Errorf("read %s from the cluster at %s: %w; check that this is the address of a Kubernetes API server", r.Resource, c.config.Host, err)
 }
 
 // unserved tells a path that the API server does not have from an object that does not exist.

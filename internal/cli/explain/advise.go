@@ -9,6 +9,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/cli/chain"
+	"kaito.sh/kaito/internal/cli/cluster"
 )
 
 // steps are the next steps by the reason of the cause. Words in capitals are filled in.
@@ -83,7 +84,7 @@ func deaf(s seen, r Report) bool {
 // adviseOperator is for a Workspace that nobody looks at.
 func adviseOperator(s seen) string {
 	const install = "install the chart: `helm install kaito charts/kaito --namespace kaito-system --create-namespace`"
-	found := operators(s.operators)
+	found := s.operators
 	switch {
 	case s.operatorUnseen:
 		return "Ask an administrator of the cluster whether the operator runs: no Deployment of another namespace is open to you"
@@ -99,7 +100,7 @@ func adviseOperator(s seen) string {
 	if o.Wants == 0 {
 		return fmt.Sprintf("The operator is switched off: `kubectl scale deployment %s -n %s --replicas 1`", o.Name, o.Namespace)
 	}
-	return fmt.Sprintf("The operator is there and not ready: `kubectl describe pods -n %s -l %s`", o.Namespace, operatorLabels)
+	return fmt.Sprintf("The operator is there and not ready: `kubectl describe pods -n %s -l %s`", o.Namespace, cluster.OperatorLabels)
 }
 
 // culprit is the container that keeps its pod from running: the first that ended

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/cli/cluster"
 	"kaito.sh/kaito/internal/cli/shell"
 )
 
@@ -35,7 +36,7 @@ type input struct {
 	EndpointSlices []discoveryv1.EndpointSlice `json:"endpointSlices"`
 	Pods           []corev1.Pod                `json:"pods"`
 	Events         []corev1.Event              `json:"events"`
-	Operators      []appsv1.Deployment         `json:"operators"`
+	Operators      []cluster.Operator          `json:"operators"`
 	Unseen         []string                    `json:"unseen"`
 	OperatorUnseen bool                        `json:"operatorUnseen"`
 }

@@ -17,9 +17,6 @@ import (
 	"kaito.sh/kaito/internal/cli/cluster"
 )
 
-// operatorLabels find the operator of the chart, whatever its release is called.
-const operatorLabels = "app.kubernetes.io/name=kaito-operator"
-
 // What a user may have no right to read.
 const (
 	unseenServers   = "StatefulSets"
@@ -40,7 +37,7 @@ type seen struct {
 	slices    []discoveryv1.EndpointSlice
 	pods      []corev1.Pod
 	events    []corev1.Event
-	operators []appsv1.Deployment
+	operators []cluster.Operator
 	// unseen says what could not be read, and why.
 	unseen []string
 	// operatorUnseen is true where operators says nothing.
@@ -122,16 +119,12 @@ func (s *seen) observeEvents(ctx context.Context, c *cluster.Cluster) error {
 // observeOperator looks for the operator in all namespaces; few may do that, and
 // those who may not need no note of it.
 func (s *seen) observeOperator(ctx context.Context, c *cluster.Cluster) error {
-	var operators appsv1.DeploymentList
-	err := c.List(ctx, cluster.Where{Labels: operatorLabels}, &operators)
+	found, err := c.Operators(ctx)
 	var denied *cluster.DeniedError
 	if errors.As(err, &denied) {
 		s.operatorUnseen = true
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("look for the operator: %w", err)
-	}
-	s.operators = operators.Items
-	return nil
+	s.operators = found
+	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/cli/chain"
+	"kaito.sh/kaito/internal/cli/cluster"
 	"kaito.sh/kaito/internal/runner/ending"
 )
 
@@ -36,7 +37,7 @@ type Report struct {
 	Service      *Service               `json:"service,omitempty"`
 	Pods         []Pod                  `json:"pods"`
 	Events       []Event                `json:"events"`
-	Operators    []Operator             `json:"operators,omitempty"`
+	Operators    []cluster.Operator     `json:"operators,omitempty"`
 	// Unseen is what the user may not read.
 	Unseen   []string `json:"unseen,omitempty"`
 	WhatToDo string   `json:"whatToDo"`
@@ -121,15 +122,6 @@ type Event struct {
 	Count   int32       `json:"count"`
 }
 
-// Operator is a Deployment of the operator.
-type Operator struct {
-	Name      string `json:"name"`
-	Namespace string `json:"namespace"`
-	Version   string `json:"version,omitempty"`
-	Ready     int32  `json:"ready"`
-	Wants     int32  `json:"wants"`
-}
-
 // report is pure: the same observation and clock make the same report.
 func report(s seen, program string, now time.Time) Report {
 	ws := &s.workspace
@@ -142,7 +134,7 @@ func report(s seen, program string, now time.Time) Report {
 		Service:      service(s),
 		Pods:         pods(s.pods),
 		Events:       events(s.events),
-		Operators:    operators(s.operators),
+		Operators:    s.operators,
 		Unseen:       s.unseen,
 		now:          now,
 	}
@@ -331,21 +323,4 @@ func events(all []corev1.Event) []Event {
 		return cmp.Or(a.At.Compare(b.At.Time), strings.Compare(a.Object, b.Object), strings.Compare(a.Message, b.Message))
 	})
 	return told[max(0, len(told)-most):]
-}
-
-func operators(all []appsv1.Deployment) []Operator {
-	var told []Operator
-	for i := range all {
-		d := &all[i]
-		o := Operator{
-			Name: d.Name, Namespace: d.Namespace, Version: d.Labels["app.kubernetes.io/version"],
-			Ready: d.Status.ReadyReplicas, Wants: 1,
-		}
-		if n := d.Spec.Replicas; n != nil {
-			o.Wants = *n
-		}
-		told = append(told, o)
-	}
-	slices.SortFunc(told, func(a, b Operator) int { return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name) })
-	return told
 }

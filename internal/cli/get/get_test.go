@@ -1,0 +1,102 @@
+package get
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+)
+
+func workspace(namespace, name string, age time.Duration, conditions ...metav1.Condition) v1beta1.Workspace {
+	ws := v1beta1.Workspace{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: name, CreationTimestamp: metav1.Time{Time: now().Add(-age)},
+	}}
+	ws.Status.Conditions = conditions
+	return ws
+}
+
+func now() time.Time { return time.Unix(1_800_000_000, 0) }
+
+func three() []v1beta1.Workspace {
+	answers := workspace("chat", "smollm2", 3*time.Hour, v1beta1.Accepted("smollm2-135m-instruct"), v1beta1.ResourceReady(), v1beta1.InferenceReady("smollm2"), v1beta1.WorkspaceReady())
+	nodes := int32(1)
+	answers.Status.State, answers.Status.TargetNodeCount = v1beta1.StateReady, &nodes
+	answers.Status.Plan = &v1beta1.PlanStatus{Model: "smollm2-135m-instruct"}
+	waits := v1beta1.NoMatchingNode("apps=phi")
+	waiting := workspace("batch", "phi-4-with-a-long-name", 90*time.Second,
+		v1beta1.Accepted("phi-4"), waits, v1beta1.ResourceNotReady(waits), v1beta1.InferenceWaits(waits), v1beta1.WorkspaceNotReady(waits))
+	waiting.Resource.InstanceType, waiting.Status.State = "Standard_NC24ads_A100_v4", v1beta1.StatePending
+	return []v1beta1.Workspace{answers, waiting, workspace("chat", "new", 0)}
+}
+
+func TestTheTable(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		names            []string
+		wide, namespaces bool
+		want             string
+	}{
+		"those of a namespace, sorted, with what they wait for": {
+			want: `
+NAME                     INSTANCE                   RESOURCEREADY   INFERENCEREADY   WORKSPACEREADY   AGE
+phi-4-with-a-long-name   Standard_NC24ads_A100_v4   False           False            False            90s
+  NodesReady NoMatchingNode: No node matches the label selector "apps=phi": label one with ~kubectl label node NODE KEY=VALUE~, it is picked up at once
+new                                                                                                   0s
+  No operator has looked at this Workspace yet
+smollm2                                             True            True             True             3h
+`,
+		},
+		"all columns": {
+			names: []string{"smollm2"}, wide: true, namespaces: true,
+			want: `
+NAMESPACE   NAME      INSTANCE   RESOURCEREADY   INFERENCEREADY   WORKSPACEREADY   AGE   JOBSTARTED   NODES   MODEL                   STATE
+chat        smollm2              True            True             True             3h                 1       smollm2-135m-instruct   Ready
+`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got strings.Builder
+			newTable(columns(tc.wide, tc.namespaces), now).write(&got, pick(three(), tc.names))
+			want := strings.ReplaceAll(strings.TrimPrefix(tc.want, "\n"), "~", "`")
+			if diff := cmp.Diff(want, got.String()); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDocumentsAreThoseOfKubectl(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		format string
+		picked []v1beta1.Workspace
+		one    bool
+		want   []string
+	}{
+		"one by its name":     {"yaml", three()[:1], true, []string{"apiVersion: kaito.sh/v1beta1\nkind: Workspace\n", "\n  name: smollm2\n"}},
+		"a list":              {"json", three(), false, []string{"\"apiVersion\": \"v1\"", "\"kind\": \"List\"", "\"kind\": \"Workspace\""}},
+		"a list of none":      {"json", nil, false, []string{`"items": []`}},
+		"one that is missing": {"json", nil, true, []string{""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got strings.Builder
+			if err := document(&got, tc.format, tc.picked, tc.one); err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range tc.want {
+				if !strings.Contains(got.String(), part) {
+					t.Errorf("lacks %q:\n%s", part, got.String())
+				}
+			}
+			if tc.one && len(tc.picked) == 0 && got.Len() > 0 {
+				t.Errorf("printed %q for nothing", got.String())
+			}
+		})
+	}
+}
