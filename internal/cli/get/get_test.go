@@ -1,6 +1,9 @@
 package get
 
 import (
+	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,8 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 )
+
+var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 func workspace(namespace, name string, age time.Duration, conditions ...metav1.Condition) v1beta1.Workspace {
 	ws := v1beta1.Workspace{ObjectMeta: metav1.ObjectMeta{
@@ -38,33 +43,27 @@ func TestTheTable(t *testing.T) {
 	for name, tc := range map[string]struct {
 		names            []string
 		wide, namespaces bool
-		want             string
+		golden           string
 	}{
-		"those of a namespace, sorted, with what they wait for": {
-			want: `
-NAME                     INSTANCE                   RESOURCEREADY   INFERENCEREADY   WORKSPACEREADY   AGE
-phi-4-with-a-long-name   Standard_NC24ads_A100_v4   False           False            False            90s
-  NodesReady NoMatchingNode: No node matches the label selector "apps=phi": label one with ~kubectl label node NODE KEY=VALUE~, it is picked up at once
-new                                                                                                   0s
-  No operator has looked at this Workspace yet
-smollm2                                             True            True             True             3h
-`,
-		},
-		"all columns": {
-			names: []string{"smollm2"}, wide: true, namespaces: true,
-			want: `
-NAMESPACE   NAME      INSTANCE   RESOURCEREADY   INFERENCEREADY   WORKSPACEREADY   AGE   JOBSTARTED   NODES   MODEL                   STATE
-chat        smollm2              True            True             True             3h                 1       smollm2-135m-instruct   Ready
-`,
-		},
+		"those of a namespace, sorted, with what they wait for": {golden: "namespace.txt"},
+		"all columns": {names: []string{"smollm2"}, wide: true, namespaces: true, golden: "wide.txt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got strings.Builder
 			newTable(columns(tc.wide, tc.namespaces), now).write(&got, pick(three(), tc.names))
-			want := strings.ReplaceAll(strings.TrimPrefix(tc.want, "\n"), "~", "`")
-			if diff := cmp.Diff(want, got.String()); diff != "" {
-				t.Errorf("table (-want +got):\n%s", diff)
+			golden := filepath.Join("testdata", tc.golden)
+			if *update {
+				if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatalf("%v; write it with -update", err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("table differs from %s; rewrite it with -update (-want +got):\n%s", golden, diff)
 			}
 		})
 	}
