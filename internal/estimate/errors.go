@@ -23,7 +23,7 @@ type TooLargeError struct {
 func (e *TooLargeError) Error() string {
 	switch {
 	case e.Need > e.Has:
-		return fmt.Sprintf("model %q needs %v of memory, %v more than the %v of node %q: use a node with more, or a smaller model",
+		return fmt.Sprintf("model %q needs %v of memory, %v more than the %v of node %q: use a node with more memory, or a smaller model",
 			e.Model, e.Need, e.Need-e.Has, e.Has, e.Node)
 	case e.CPU < e.LeastCPU:
 		return fmt.Sprintf("model %q needs at least %dm of CPU, node %q has %dm: use a node with more", e.Model, e.LeastCPU, e.Node, e.CPU)
