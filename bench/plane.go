@@ -28,7 +28,7 @@ import (
 var stages []byte
 
 // patience ends what should have ended long ago.
-const patience = 5 * time.Minute
+const patience = 15 * time.Minute
 
 // plane is a control plane of the benchmark's own: a real etcd, API server, controller
 // manager and scheduler as plain processes, with kwok in the place of kubelets. It

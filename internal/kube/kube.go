@@ -7,9 +7,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -107,11 +109,14 @@ func (w *Writer) create(ctx context.Context, want *unstructured.Unstructured) er
 // own makes fields that we own by having created or patched an object ours by
 // applying, once: what we then name no more goes.
 func (w *Writer) own(ctx context.Context, have client.Object) error {
+	if !slices.ContainsFunc(have.GetManagedFields(), byWriting) {
+		return nil
+	}
 	object, ok := have.DeepCopyObject().(client.Object)
 	if !ok {
 		return fmt.Errorf("%T is no object of a cluster", have)
 	}
-	// Who owns what is not in the cache.
+	// Which fields they are is not in the cache.
 	if err := w.live.Get(ctx, client.ObjectKeyFromObject(have), object); err != nil {
 		return err
 	}
@@ -123,6 +128,28 @@ func (w *Writer) own(ctx context.Context, have client.Object) error {
 		return nil
 	}
 	return w.client.Patch(ctx, object, client.RawPatch(types.JSONPatchType, body), client.FieldOwner(v1beta1.FieldOwner))
+}
+
+// byWriting is true of the books that the server keeps of what we created or patched.
+func byWriting(e metav1.ManagedFieldsEntry) bool {
+	return e.Manager == v1beta1.FieldOwner && e.Operation == metav1.ManagedFieldsOperationUpdate && e.Subresource == ""
+}
+
+// Shrink is for a cache of children: of who owns which field it keeps what Apply
+// needs to know, whether we own some by having created or patched the object.
+func Shrink(object any) (any, error) {
+	o, ok := object.(client.Object)
+	if !ok {
+		return object, nil // the mark of a deletion that was missed
+	}
+	var kept []metav1.ManagedFieldsEntry
+	for _, e := range o.GetManagedFields() {
+		if byWriting(e) {
+			kept = append(kept, metav1.ManagedFieldsEntry{Manager: e.Manager, Operation: e.Operation})
+		}
+	}
+	o.SetManagedFields(kept)
+	return o, nil
 }
 
 // patch applies by force to what is ours.

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/kube"
 )
 
 // Cache says what of the cluster is kept in memory, so that the operator does not
@@ -32,7 +33,7 @@ func Cache() (map[client.Object]cache.ByObject, error) {
 		case *corev1.ConfigMap: // users' too: a Workspace may name one, and nothing marks it
 			byObject[kind] = cache.ByObject{Transform: shrinkConfigMap}
 		default:
-			byObject[kind] = cache.ByObject{Label: ours}
+			byObject[kind] = cache.ByObject{Label: ours, Transform: kube.Shrink}
 		}
 	}
 	return byObject, nil
@@ -98,13 +99,12 @@ func shrinkConfigMap(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	m.ManagedFields = nil
 	_, inference := m.Data[v1beta1.ConfigKeyInference]
 	_, tuning := m.Data[v1beta1.ConfigKeyTuning]
 	if m.Labels[v1beta1.LabelWorkspace] == "" && !inference && !tuning {
 		return &corev1.ConfigMap{ObjectMeta: identity(m, nil)}, nil
 	}
-	return m, nil
+	return kube.Shrink(m)
 }
 
 // identity is what every object is known by.
