@@ -100,11 +100,15 @@ func (p *plane) furnish(ctx context.Context) error {
 	}
 	for _, args := range [][]string{
 		// The limits of the local cluster's own controllers; fake nodes are given long to live.
-		{"kube-controller-manager", "--kubeconfig", admin, "--leader-elect=false", "--kube-api-qps=200", "--kube-api-burst=400",
-			"--node-monitor-grace-period=600s", "--secure-port=0"},
+		{
+			"kube-controller-manager", "--kubeconfig", admin, "--leader-elect=false", "--kube-api-qps=200", "--kube-api-burst=400",
+			"--node-monitor-grace-period=600s", "--secure-port=0",
+		},
 		{"kube-scheduler", "--kubeconfig", admin, "--leader-elect=false", "--kube-api-qps=200", "--kube-api-burst=400", "--secure-port=0"},
-		{"kwok", "--kubeconfig", admin, "--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-			"--config", config, "--node-lease-duration-seconds=400"},
+		{
+			"kwok", "--kubeconfig", admin, "--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+			"--config", config, "--node-lease-duration-seconds=400",
+		},
 	} {
 		if _, err := p.launch(ctx, args[0], filepath.Join(p.programs, args[0]), args[1:]...); err != nil {
 			return err

@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -312,106 +307,4 @@ func (f *fleet) restart(ctx context.Context) error {
 		return err
 	}
 	return f.running.stop()
-}
-
-// start starts the operator with the chart's rights and waits until its cache is filled.
-func (f *fleet) start(ctx context.Context) error {
-	metrics, err := loopback(ctx)
-	if err != nil {
-		return err
-	}
-	health, err := loopback(ctx)
-	if err != nil {
-		return err
-	}
-	binary, err := filepath.Abs(filepath.Join(filepath.Dir(f.o.runner), "kaito-operator"))
-	if err != nil {
-		return err
-	}
-	f.address = metrics
-	f.running, err = f.launch(ctx, "kaito-operator", "/usr/bin/env", "KUBECONFIG="+f.plane.operator, binary,
-		"--runner-image", "registry.local:5000/kaito/runner:dev", "--llamacpp-image", "registry.local:5000/kaito/llamacpp:dev",
-		"--models", "registry.local:5000/kaito/models", "--metrics-address", metrics, "--health-address", health)
-	if err != nil {
-		return err
-	}
-	return f.until(ctx, "the operator is ready (see its log)", func() (bool, error) {
-		if f.running.ended() {
-			return false, errors.New("the operator has ended")
-		}
-		response, err := http.Get("http://" + health + "/readyz") //nolint:noctx // the context of the benchmark ends the operator
-		if err != nil {
-			return false, nil //nolint:nilerr // it does not listen yet
-		}
-		return response.StatusCode == http.StatusOK, response.Body.Close()
-	})
-}
-
-// loopback is an address that nobody listens at.
-func loopback(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// settle returns the number of writes once it has stood still for a while.
-func (f *fleet) settle(ctx context.Context) (float64, error) {
-	const still = 10 * time.Second
-	count, since := -1.0, f.o.now()
-	err := f.until(ctx, "the operator stops writing", func() (bool, error) {
-		now, err := f.writes(ctx)
-		if now != count {
-			count, since = now, f.o.now()
-		}
-		return f.o.now().Sub(since) > still, err
-	})
-	return count, err
-}
-
-// writes is how many writing requests the operator has sent.
-func (f *fleet) writes(ctx context.Context) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.address+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("read the operator's metrics: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(response.Body)
-	if err != nil {
-		return 0, fmt.Errorf("read the operator's metrics: %w", err)
-	}
-	family, ok := families["rest_client_requests_total"]
-	if !ok {
-		return 0, errors.New("read the operator's metrics: no rest_client_requests_total")
-	}
-	total := 0.0
-	for _, m := range family.GetMetric() {
-		for _, label := range m.GetLabel() {
-			if label.GetName() == "method" && label.GetValue() != http.MethodGet {
-				total += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return total, nil
-}
-
-// until asks again until the answer is yes.
-func (f *fleet) until(ctx context.Context, what string, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		done, err := ask()
-		if err != nil || done {
-			return err
-		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return fmt.Errorf("wait until %s: %w", what, err)
-		}
-	}
 }
