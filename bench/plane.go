@@ -63,7 +63,8 @@ func startPlane(ctx context.Context, o options) (*plane, error) {
 		BinaryAssetsDirectory: programs, CRDDirectoryPaths: []string{"config/crd/bases"}, ErrorIfCRDPathMissing: true,
 		ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience,
 	}}
-	p.env.ControlPlane.GetAPIServer().Configure().Append("disable-admission-plugins", "ServiceAccount")
+	// Room for as many Services as there are Workspaces.
+	p.env.ControlPlane.GetAPIServer().Configure().Append("disable-admission-plugins", "ServiceAccount").Set("service-cluster-ip-range", "10.96.0.0/16")
 	if p.admin, err = p.env.Start(); err != nil {
 		return nil, fmt.Errorf("start a control plane: %w", errors.Join(err, p.env.Stop()))
 	}

@@ -96,9 +96,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		d = r.planner.decide(o)
 		err = r.act(ctx, o, d)
 	}
-	if errors.Is(err, errRefused) {
+	switch {
+	case errors.Is(err, errRefused):
 		d.refusedByServer(o, err)
 		err = nil
+	case apierrors.IsInternalError(err): // no address left for a Service, a webhook that is down: told, and tried again
+		d.refusedByServer(o, err)
 	}
 	r.askStartup(o, d)
 	return ctrl.Result{}, errors.Join(err, r.report(ctx, o.ws, d))
