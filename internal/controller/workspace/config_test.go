@@ -38,7 +38,8 @@ func TestSettingsThatCannotBeUsedAreToldWithPlaceAndFix(t *testing.T) {
 			`There is no ConfigMap "settings" in this namespace: create it with the key inference_config.yaml, it is picked up at once`,
 		},
 		"no key": {
-			map[string]string{"config.yaml": "a"}, v1beta1.ReasonInvalidSettings, v1beta1.StateFailed,
+			map[string]string{"config.yaml": "a"},
+			v1beta1.ReasonInvalidSettings, v1beta1.StateFailed,
 			`ConfigMap "settings" has no key inference_config.yaml: write the settings of the engine there`,
 		},
 		"no YAML": {

@@ -56,7 +56,7 @@ func TestATemplateThatTheServerRefusesNeedsAnEdit(t *testing.T) {
 	d := planner(t).decide(o)
 	d.refusedByServer(o, errors.New(`StatefulSet.apps "chat" is invalid: spec.template.spec.restartPolicy: Unsupported value: "Never"`))
 	if d.accepted.Reason != v1beta1.ReasonInvalidTemplate || d.inference.Reason != v1beta1.ReasonInvalidTemplate || d.state("") != v1beta1.StateFailed {
-		t.Errorf("Accepted is %s, InferenceReady %s, state %s; want InvalidTemplate, InvalidTemplate, Failed", d.accepted.Reason, d.inference.Reason, d.state(""))
+		t.Errorf("Accepted is %s, InferenceReady %s, state %s; want InvalidTemplate for both and Failed", d.accepted.Reason, d.inference.Reason, d.state(""))
 	}
 	o.server = &appsv1.StatefulSet{Status: appsv1.StatefulSetStatus{ReadyReplicas: 1}}
 	d.refusedByServer(o, errors.New("refused"))
