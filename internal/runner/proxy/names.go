@@ -64,20 +64,27 @@ func (n Names) address(body []byte) (order, *refusal.Refusal) {
 		out.parts = [][]byte{body}
 		return out, nil
 	}
-	name, err := json.Marshal(n.Engine)
+	out.parts, err = n.named(body, found)
 	if err != nil { // a string: cannot be
 		return order{}, refusal.BadRequest("model", err.Error())
 	}
-	if model.Given() {
-		out.parts = [][]byte{body[:model.Start], name, body[model.End:]}
-		return out, nil
+	return out, nil
+}
+
+// named is the body with the engine's name in the place of the client's, or as the first member.
+func (n Names) named(body []byte, found members.Object) ([][]byte, error) {
+	name, err := json.Marshal(n.Engine)
+	if err != nil {
+		return nil, err
+	}
+	if model := found.Values[0]; model.Given() {
+		return [][]byte{body[:model.Start], name, body[model.End:]}, nil
 	}
 	member := append([]byte(`"model":`), name...)
 	if !found.Empty {
 		member = append(member, ',')
 	}
-	out.parts = [][]byte{body[:found.Open], member, body[found.Open:]}
-	return out, nil
+	return [][]byte{body[:found.Open], member, body[found.Open:]}, nil
 }
 
 // notObject says why a body is no JSON object.
