@@ -106,7 +106,7 @@ func TestChatAnswers(t *testing.T) {
 			if got := w.Header().Get("Warning"); got != tc.warning {
 				t.Errorf("warning %q, want %q", got, tc.warning)
 			}
-			tc.asked["model"], tc.asked["stream"] = "tiny", false
+			tc.asked["model"], tc.asked["stream"] = "tiny", true
 			if diff := cmp.Diff([]map[string]any{tc.asked}, stand.Asked()); diff != "" {
 				t.Errorf("what the engine was asked (-want +got):\n%s", diff)
 			}
@@ -171,6 +171,16 @@ func TestChatTellsWhatTheEngineSaid(t *testing.T) {
 		"a fault of the engine's own": {
 			func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{}`, 500) },
 			502, `{"detail":"The engine did not answer; the pod's log says why"}`,
+		},
+		"a fault in the middle of the answer": {
+			func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`data: {"choices":[{"delta":{"content":"Par"}}]}` + "\n\n" + `error: {"error":{"code":500,"message":"slot lost"}}` + "\n\n"))
+			}, 502, `{"detail":"The engine did not answer; the pod's log says why"}`,
+		},
+		"an answer that is cut": {
+			func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`data: {"choices":[{"delta":{"content":"Par"}}]}` + "\n\n"))
+			}, 502, `{"detail":"The engine did not answer; the pod's log says why"}`,
 		},
 		"an answer that is no JSON": {
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },

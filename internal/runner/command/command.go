@@ -51,13 +51,18 @@ at once, starts the engine, passes requests to it, and says in the end why it en
 	root.SetErr(w.Stderr)
 	root.SetArgs(args)
 	root.AddCommand(installCommand(w), serveCommand(w), versionCommand(w))
-	err := root.ExecuteContext(ctx)
+	understood := false // a command line that is not ends before this
+	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
+	asked, err := root.ExecuteContextC(ctx)
 	var end *ending.Ending
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &end): // serve has logged it
 		return end.Code()
+	case !understood:
+		root.PrintErrf("kaito-runner: %v; see: %s --help\n", err, asked.CommandPath())
+		return ending.CodeConfig
 	default:
 		root.PrintErrln("kaito-runner:", err)
 		return ending.CodeConfig

@@ -52,8 +52,19 @@ func TestInstall(t *testing.T) {
 	if code, _, errs := execute(t, "install", folder+"/nowhere"); code != 2 || !strings.Contains(errs, "kaito-runner: install") {
 		t.Errorf("into a missing folder: %d %q", code, errs)
 	}
-	if code, _, errs := execute(t, "instal"); code != 2 || !strings.Contains(errs, `unknown command "instal"`) {
-		t.Errorf("a misspelt command: %d %q", code, errs)
+}
+
+func TestCommandLineThatIsNotUnderstoodNamesItsHelp(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		`unknown command "instal" for "kaito-runner"`:     {"instal"},
+		"; see: kaito-runner --help\n":                    {"instal"},
+		"unknown flag: --no; see: kaito-runner serve --h": {"serve", "--no"},
+		"0; see: kaito-runner install --help\n":           {"install"},
+	} {
+		if code, _, errs := execute(t, args...); code != 2 || !strings.Contains(errs, want) {
+			t.Errorf("%v: %d %q lacks %q", args, code, errs, want)
+		}
 	}
 }
 

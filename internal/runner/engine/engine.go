@@ -1,5 +1,5 @@
 // Package engine is what the runner knows of an engine's HTTP interface: health,
-// metrics, token counts and one whole chat answer.
+// metrics, token counts and chat answers.
 package engine
 
 import (
@@ -113,28 +113,6 @@ func (c *Client) CountTokens(ctx context.Context, messages json.RawMessage) (int
 	}
 }
 
-// Chat asks for one whole chat answer; request is the body of the OpenAI API, to which the model is added.
-func (c *Client) Chat(ctx context.Context, request map[string]any) (string, error) {
-	body := map[string]any{"model": c.model, "stream": false}
-	for k, v := range request {
-		body[k] = v
-	}
-	var answer struct {
-		Choices []struct {
-			Message struct {
-				Content *string `json:"content"`
-			} `json:"message"`
-		} `json:"choices"`
-	}
-	if err := c.post(ctx, "/v1/chat/completions", body, &answer); err != nil {
-		return "", fmt.Errorf("ask for a chat answer: %w", err)
-	}
-	if len(answer.Choices) == 0 || answer.Choices[0].Message.Content == nil {
-		return "", nil // an answer without text, for instance one that ended at once
-	}
-	return *answer.Choices[0].Message.Content, nil
-}
-
 func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(path).String(), nil)
 	if err != nil {
@@ -144,16 +122,11 @@ func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
 }
 
 func (c *Client) post(ctx context.Context, path string, body, into any) error {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(data))
+	req, err := c.request(ctx, path, body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.http.Do(req)
+	resp, err := c.ask(req)
 	if err != nil {
 		return err
 	}
@@ -162,13 +135,41 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	if err != nil {
 		return fmt.Errorf("read the engine's answer: %w", err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return &StatusError{resp.StatusCode, said(answer)}
-	}
 	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("read the engine's answer: %w", err)
 	}
 	return nil
+}
+
+// request is a POST of body, as JSON, to path.
+func (c *Client) request(ctx context.Context, path string, body any) (*http.Request, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return req, nil
+}
+
+// ask sends req; an answer other than 200 is a *StatusError.
+func (c *Client) ask(req *http.Request) (*http.Response, error) {
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the engine's answer: %w", err)
+	}
+	return nil, &StatusError{resp.StatusCode, said(answer)}
 }
 
 // said is the message in an engine's error body, or the body itself.

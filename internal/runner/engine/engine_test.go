@@ -3,6 +3,7 @@ package engine_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -70,16 +71,29 @@ func TestCountTokens(t *testing.T) {
 
 func TestChat(t *testing.T) {
 	t.Parallel()
+	const piece = `data: {"choices":[{"index":0,"delta":{"content":%q}}]}` + "\n\n"
+	pieces := func(text ...string) (out string) {
+		for _, t := range text {
+			out += fmt.Sprintf(piece, t)
+		}
+		return out
+	}
+	const done = "data: [DONE]\n\n"
 	for name, tc := range map[string]struct {
 		code         int
 		answer, want string
 		wantErr      *engine.StatusError
 	}{
-		"an answer":                        {200, `{"choices":[{"message":{"content":"Paris."}}]}`, "Paris.", nil},
-		"an answer without text":           {200, `{"choices":[{"message":{"content":null}}]}`, "", nil},
+		"an answer in pieces":              {200, `data: {"choices":[{"delta":{"role":"assistant","content":null}}]}` + "\n\n" + pieces("Par", "is", ".") + done, "Paris.", nil},
+		"an answer with a pulse":           {200, ": ping\n\n" + pieces("Paris.") + ":\n\n" + done, "Paris.", nil},
+		"an answer and its usage":          {200, pieces("Paris.") + `data: {"choices":[],"usage":{"completion_tokens":3}}` + "\n\n" + done, "Paris.", nil},
+		"another alphabet":                 {200, pieces("ปา", "รีส") + done, "ปารีส", nil},
+		"an answer without text":           {200, `data: {"choices":[{"delta":{},"finish_reason":"length"}]}` + "\n\n" + done, "", nil},
 		"llama.cpp's and OpenAI's refusal": {400, `{"error":{"code":400,"message":"too long"}}`, "", &engine.StatusError{Status: 400, Message: "too long"}},
 		"an old vLLM's refusal":            {404, `{"object":"error","message":"no such model"}`, "", &engine.StatusError{Status: 404, Message: "no such model"}},
 		"a refusal in plain words":         {500, `oops`, "", &engine.StatusError{Status: 500, Message: "oops"}},
+		"llama.cpp's fault in the middle":  {200, pieces("Par") + `error: {"error":{"code":500,"message":"lost"}}` + "\n\n", "", &engine.StatusError{Status: 500, Message: "lost"}},
+		"vLLM's fault in the middle":       {200, pieces("Par") + `data: {"error":{"code":400,"message":"bad"}}` + "\n\n" + done, "", &engine.StatusError{Status: 400, Message: "bad"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,11 +108,19 @@ func TestChat(t *testing.T) {
 					t.Errorf("refusal (-want +got):\n%s", diff)
 				}
 			}
-			want := []string{`POST /v1/chat/completions {"max_tokens":3,"messages":` + turn + `,"model":"tiny","stream":false}`}
+			want := []string{`POST /v1/chat/completions {"max_tokens":3,"messages":` + turn + `,"model":"tiny","stream":true}`}
 			if diff := cmp.Diff(want, *asked); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestChatThatIsCutIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	c, _ := client(t, engine.LlamaCpp, 200, `data: {"choices":[{"delta":{"content":"Par"}}]}`+"\n\n")
+	if got, err := c.Chat(t.Context(), map[string]any{}); !errors.Is(err, engine.ErrCut) || got != "" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

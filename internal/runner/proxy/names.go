@@ -50,19 +50,10 @@ func (n Names) address(body []byte) (order, *refusal.Refusal) {
 		return order{}, notObject(body)
 	}
 	model, stream := found.Values[0], string(found.Values[1].Of(body))
-	out := order{streams: stream != "" && stream != "false" && stream != "null"}
-	var asked *string
-	if model.Given() {
-		if err := json.Unmarshal(model.Of(body), &asked); err != nil {
-			return order{}, refusal.BadRequest("model", "model must be a string")
-		}
-	}
-	switch {
-	case asked != nil && !n.knows(*asked):
-		return order{}, refusal.UnknownModel(*asked, n.served())
-	case asked != nil && *asked == n.Engine:
-		out.parts = [][]byte{body}
-		return out, nil
+	out := order{parts: [][]byte{body}, streams: stream != "" && stream != "false" && stream != "null"}
+	own, no := n.isOwn(model.Of(body))
+	if no != nil || own {
+		return out, no
 	}
 	out.parts, err = n.named(body, found)
 	if err != nil { // a string: cannot be
@@ -85,6 +76,22 @@ func (n Names) named(body []byte, found members.Object) ([][]byte, error) {
 		member = append(member, ',')
 	}
 	return [][]byte{body[:found.Open], member, body[found.Open:]}, nil
+}
+
+// isOwn says whether the value of model, which may be missing, is the engine's own name, or
+// refuses it.
+func (n Names) isOwn(value []byte) (bool, *refusal.Refusal) {
+	if len(value) == 0 || string(value) == "null" {
+		return false, nil
+	}
+	var asked string
+	if err := json.Unmarshal(value, &asked); err != nil {
+		return false, refusal.BadRequest("model", "model must be a string")
+	}
+	if !n.knows(asked) {
+		return false, refusal.UnknownModel(asked, n.served())
+	}
+	return asked == n.Engine, nil
 }
 
 // notObject says why a body is no JSON object.

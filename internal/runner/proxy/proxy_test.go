@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,6 +193,44 @@ func TestClientThatGoesAwayEndsTheWorkAtTheEngine(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+}
+
+func TestBodiesStayApartAlsoWhereTheEngineAnswersBeforeItHasReadThem(t *testing.T) {
+	t.Parallel()
+	base := front(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Hasty") != "" {
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		_, _ = io.Copy(w, r.Body)
+	}), 1<<21)
+	var wait sync.WaitGroup
+	for i := range 16 {
+		wait.Go(func() {
+			want := `{"model":"base","x":"` + strings.Repeat(string(rune('a'+i)), 300_000) + `"}`
+			for range 5 {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/completions", strings.NewReader(strings.Replace(want, "base", "tiny", 1)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if i%2 == 0 {
+					r.Header.Set("X-Hasty", "1")
+				}
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if i%2 == 1 && (err != nil || string(got) != want) {
+					t.Errorf("%v: %d bytes that begin %.40q", err, len(got), got)
+				}
+			}
+		})
+	}
+	wait.Wait()
 }
 
 func TestEngineThatIsDownIsABadGateway(t *testing.T) {

@@ -106,7 +106,10 @@ func (e *Engine) chat(w http.ResponseWriter, r *http.Request) {
 		if !e.wait(r) {
 			return
 		}
-		word := fmt.Sprintf("word%d ", i)
+		word := fmt.Sprintf("word%d", i)
+		if i < words-1 {
+			word += " "
+		}
 		answer.WriteString(word)
 		if stream {
 			chunk, _ := json.Marshal(map[string]any{
@@ -125,7 +128,7 @@ func (e *Engine) chat(w http.ResponseWriter, r *http.Request) {
 		"object": "chat.completion", "model": body["model"],
 		"choices": []any{map[string]any{
 			"index": 0, "finish_reason": "stop",
-			"message": map[string]string{"role": "assistant", "content": strings.TrimSpace(answer.String())},
+			"message": map[string]string{"role": "assistant", "content": answer.String()},
 		}},
 	})
 }
