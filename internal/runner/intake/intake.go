@@ -53,10 +53,12 @@ func (in *Reader) JSON(w http.ResponseWriter, r *http.Request) (*Body, *refusal.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(in.now().Add(Patience)) // a connection without deadlines is a test's
 	data, err := in.pool.read(r.Body, r.ContentLength)
-	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
+		// The deadline stays: to end the request, the server reads on in what is left of
+		// the body, and would wait for ever for a client that sends nothing more.
 		return nil, in.Refusal(err)
 	}
+	_ = control.SetReadDeadline(time.Time{})
 	body := &Body{data: data, pool: &in.pool}
 	body.users.Store(1)
 	return body, nil
