@@ -35,6 +35,9 @@ const (
 	AnnotationConfigHash = "kaito.sh/config-hash"
 	// AnnotationAppliedHash on a child is the hash of what the operator last applied to it.
 	AnnotationAppliedHash = "kaito.sh/applied-hash"
+	// AnnotationIgnoredImage on a StatefulSet is the value of presetOptions.image that was
+	// found to hold no model, so that it is not tried again.
+	AnnotationIgnoredImage = "kaito.sh/ignored-image"
 	// AnnotationEnableLB on a Workspace, with value True, makes its Service a load balancer.
 	AnnotationEnableLB = "kaito.sh/enablelb"
 )

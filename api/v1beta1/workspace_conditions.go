@@ -47,6 +47,8 @@ const (
 	ReasonInvalidTemplate = "InvalidTemplate"
 	// ReasonInvalidImage is the reason of a reference that names no image.
 	ReasonInvalidImage = "InvalidImage"
+	// ReasonImageIgnored is the reason of the event that tells of a presetOptions.image without a model.
+	ReasonImageIgnored = "ImageIgnored"
 	// ReasonNameTaken is the reason of an object of somebody else that stands where a child belongs.
 	ReasonNameTaken = "NameTaken"
 	// ReasonInvalidSettings: the ConfigMap of inference.config asks for what the engine cannot do.
@@ -122,6 +124,13 @@ const (
 // fields that are read in another way than they may expect.
 func Accepted(model string, notes ...string) metav1.Condition {
 	return accepted(fmt.Sprintf("Model %q can be served", model), notes)
+}
+
+// ImageIgnored tells that the image which the user names holds no model. It is told
+// as an event and never stands among the conditions.
+func ImageIgnored(image string) metav1.Condition {
+	return Refused(ReasonImageIgnored,
+		"Image %q of inference.preset.presetOptions.image holds no model and is ignored: name one that `kaito model push` has made, or leave it out", image)
 }
 
 // AcceptedTemplate says that the pod template can be run.

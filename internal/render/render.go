@@ -49,6 +49,8 @@ type Weights struct {
 	Image string
 	// Fetch is what the runner is told to bring, or nil.
 	Fetch *contract.Weights
+	// Ignored is the image that the user named and that holds no model, or empty.
+	Ignored string
 	// TokenSecret is the name of a Secret with the token for the hub, or empty.
 	TokenSecret string
 }

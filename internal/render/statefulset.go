@@ -23,9 +23,13 @@ func StatefulSet(s Serving) *appsv1ac.StatefulSetApplyConfiguration {
 	if s.Template != nil {
 		template = fromTemplate(s)
 	}
+	annotations := map[string]string{v1beta1.AnnotationConfigHash: hash(template)}
+	if s.Weights.Ignored != "" {
+		annotations[v1beta1.AnnotationIgnoredImage] = s.Weights.Ignored
+	}
 	return appsv1ac.StatefulSet(s.Workspace.Name, s.Workspace.Namespace).
 		WithLabels(labels(s.Workspace)).
-		WithAnnotations(map[string]string{v1beta1.AnnotationConfigHash: hash(template)}).
+		WithAnnotations(annotations).
 		WithOwnerReferences(owner(s.Workspace)).
 		WithSpec(appsv1ac.StatefulSetSpec().
 			WithReplicas(int32(s.Plan.Nodes)).

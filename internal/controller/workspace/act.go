@@ -28,7 +28,7 @@ func (r *Reconciler) act(ctx context.Context, o observed, d decision) error {
 
 // refusedByServer puts the server's answer where the user looks.
 func (d *decision) refusedByServer(o observed, err error) {
-	if t := o.ws.Inference; t != nil && t.Template != nil && !apierrors.IsForbidden(err) {
+	if aboutTemplate(o, err) {
 		// What stands in a template is the user's, and so is its correction.
 		d.accepted, d.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "The API server does not take the pod template in inference.template: %v", cause(err)), true
 		d.inference = stands(o, d.accepted)
@@ -37,6 +37,13 @@ func (d *decision) refusedByServer(o observed, err error) {
 	refused := v1beta1.InferenceNotReady(v1beta1.ReasonPodRejected,
 		"The API server does not accept an object of this Workspace: %v; see the quotas and policies of namespace %q", err, o.ws.Namespace)
 	d.inference = refused
+}
+
+// aboutTemplate is true of an answer about the user's own pod template.
+func aboutTemplate(o observed, err error) bool {
+	var status apierrors.APIStatus
+	return o.ws.Inference != nil && o.ws.Inference.Template != nil && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) &&
+		errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "StatefulSet"
 }
 
 // cause is what the API server itself said.

@@ -154,7 +154,7 @@ func (r *Reconciler) report(ctx context.Context, ws *v1beta1.Workspace, d decisi
 	if err != nil || !wrote {
 		return err
 	}
-	for _, c := range turned(ws.Status.Conditions, status.Conditions) {
+	for _, c := range append(turned(ws.Status.Conditions, status.Conditions), d.warnings...) {
 		r.tell(ws, c)
 	}
 	if status.Startup != nil && answersNow(status) && !answersNow(ws.Status) {

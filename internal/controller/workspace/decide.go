@@ -47,6 +47,8 @@ type decision struct {
 	final bool
 	// serving is what to apply; nil leaves the children as they are.
 	serving *render.Serving
+	// warnings are events that no condition tells.
+	warnings []metav1.Condition
 	// workers are the nodes that pods run on.
 	workers []string
 	// startup is how long the start took; nil leaves what stands.
@@ -216,8 +218,9 @@ func fitModel(p Planner, t *thought) bool {
 			Runner: p.Images.Runner,
 			Engine: p.Images.Engines[plan.Engine],
 		},
-		Weights: p.weights(t, plan), PullSecrets: p.pullSecrets(t.ws),
+		Weights: p.weights(t, plan, options(t.ws).Image), PullSecrets: p.pullSecrets(t.ws),
 	}
+	p.ignoreImage(t)
 	t.notes = append(t.notes, planNotes(*t.serving)...)
 	t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
 	return false

@@ -23,6 +23,9 @@ func planNotes(s render.Serving) []string {
 		notes = append(notes, fmt.Sprintf("the hub gives %s only to accounts that accepted its licence: name a Secret with the key %s in inference.preset.presetOptions.modelAccessSecret",
 			s.Model.HubID, path.Base(contract.HubTokenFile)))
 	}
+	if image := s.Weights.Ignored; image != "" {
+		notes = append(notes, fmt.Sprintf("inference.preset.presetOptions.image %q is ignored, because it holds no model", image))
+	}
 	if !fromHub && options(s.Workspace).ModelAccessSecret != "" {
 		notes = append(notes, "inference.preset.presetOptions.modelAccessSecret is not needed, because the weights come from an image")
 	}

@@ -6,8 +6,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -54,13 +57,26 @@ func TestATemplateThatTheServerRefusesNeedsAnEdit(t *testing.T) {
 	t.Parallel()
 	o := observed{ws: ofTemplate(t, goodTemplate), nodes: []corev1.Node{*testkit.Node("n1")}}
 	d := planner(t).decide(o)
-	d.refusedByServer(o, errors.New(`StatefulSet.apps "chat" is invalid: spec.template.spec.restartPolicy: Unsupported value: "Never"`))
+	kind := schema.GroupKind{Group: "apps", Kind: "StatefulSet"}
+	refused := apierrors.NewInvalid(kind, "chat", field.ErrorList{field.Invalid(field.NewPath("spec", "template"), "x", "is wrong")})
+	d.refusedByServer(o, refused)
 	if d.accepted.Reason != v1beta1.ReasonInvalidTemplate || d.inference.Reason != v1beta1.ReasonInvalidTemplate || d.state("") != v1beta1.StateFailed {
 		t.Errorf("Accepted is %s, InferenceReady %s, state %s; want InvalidTemplate for both and Failed", d.accepted.Reason, d.inference.Reason, d.state(""))
 	}
 	o.server = &appsv1.StatefulSet{Status: appsv1.StatefulSetStatus{ReadyReplicas: 1}}
-	d.refusedByServer(o, errors.New("refused"))
+	d.refusedByServer(o, refused)
 	if d.inference.Reason != v1beta1.ReasonServingPreviousVersion {
 		t.Errorf("with an older server that answers InferenceReady is %s, want ServingPreviousVersion", d.inference.Reason)
+	}
+	for name, err := range map[string]error{
+		"a quota":           apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "statefulsets"}, "chat", errors.New("exceeded quota")),
+		"a broken webhook":  apierrors.NewInternalError(errors.New("failed calling webhook")),
+		"the Service alone": apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "chat", nil),
+	} {
+		d := planner(t).decide(o)
+		d.refusedByServer(o, err)
+		if d.accepted.Reason != v1beta1.ReasonAccepted || d.inference.Reason != v1beta1.ReasonPodRejected {
+			t.Errorf("%s: Accepted is %s, InferenceReady %s; want Accepted and PodRejected: it is not the template's fault", name, d.accepted.Reason, d.inference.Reason)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	corev1 "k8s.io/api/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
@@ -50,10 +51,9 @@ func options(ws *v1beta1.Workspace) v1beta1.PresetOptions {
 // catalog names a repository, else from a model image, which the nodes mount where
 // all of them can and the runner fetches where one cannot. An image that the user
 // names comes first: it is the way around a hub that cannot be reached.
-func (p Planner) weights(t *thought, plan model.Plan) render.Weights {
+func (p Planner) weights(t *thought, plan model.Plan, image string) render.Weights {
 	form := t.model.Forms[plan.Form]
 	fetch := &contract.Weights{Dir: contract.ModelDir, Bytes: int64(form.Size)}
-	image := options(t.ws).Image
 	if image == "" && form.Hub != nil {
 		fetch.Hub = &contract.WeightsHub{
 			Endpoint: p.Sources.Hub, Repository: form.Hub.Repository, Revision: form.Hub.Revision, Files: form.Hub.Files,
@@ -86,4 +86,32 @@ func (p Planner) pullSecrets(ws *v1beta1.Workspace) []string {
 		}
 	}
 	return all
+}
+
+// ignoreImage goes back to where the weights would come from without the user's image
+// once a pod has found no model in it. The operator does not speak to registries, so a
+// pod has to try; the StatefulSet remembers what came of it.
+func (p Planner) ignoreImage(t *thought) {
+	image := options(t.ws).Image
+	if image == "" {
+		return
+	}
+	known := t.server != nil && t.server.Annotations[v1beta1.AnnotationIgnoredImage] == image
+	found := current(t) && slices.ContainsFunc(t.pods, withoutModel)
+	if !known && !found {
+		return
+	}
+	t.serving.Weights = p.weights(t, t.serving.Plan, "")
+	t.serving.Weights.Ignored = image
+	if !known {
+		t.warnings = append(t.warnings, v1beta1.ImageIgnored(image))
+	}
+}
+
+// withoutModel is true of a pod whose runner found no files that its engine can load.
+func withoutModel(p corev1.Pod) bool {
+	return p.DeletionTimestamp.IsZero() && slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		last := end(s)
+		return last != nil && ofWeights()[told(last).Reason] == v1beta1.ReasonWeightsUnusable
+	})
 }

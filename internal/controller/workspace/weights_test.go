@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -122,4 +123,47 @@ func TestWhatIsWorthKnowingOfTheWeightsIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The image is tried once: what a pod found out is remembered, until the user names another.
+func TestAnImageWithoutAModelIsIgnored(t *testing.T) {
+	t.Parallel()
+	const legacy = "registry.example/legacy:1"
+	name := func(image string) func(*v1beta1.Workspace) {
+		return func(ws *v1beta1.Workspace) { ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{Image: image} }
+	}
+	o := observed{ws: workspace(name(legacy)), nodes: []corev1.Node{*testkit.Node("n1")}}
+	stands := func(d decision) *appsv1.StatefulSet {
+		return &appsv1.StatefulSet{
+			ObjectMeta: metav1.ObjectMeta{Name: "chat", Generation: 1, Annotations: render.StatefulSet(*d.serving).Annotations},
+			Status:     appsv1.StatefulSetStatus{ObservedGeneration: 1, UpdatedReplicas: 1},
+		}
+	}
+	see := func(what string, d decision, image, ignored string, warnings int) {
+		t.Helper()
+		if w := d.serving.Weights; w.Image != image || w.Ignored != ignored || len(d.warnings) != warnings {
+			t.Errorf("%s: weights from %q, ignored %q, %d warnings; want %q, %q, %d", what, w.Image, w.Ignored, len(d.warnings), image, ignored, warnings)
+		}
+	}
+	const ours = "registry.local:5000/kaito/models/smollm2-135m-instruct:gguf"
+	first := planner(t).decide(o)
+	see("at first", first, legacy, "", 0)
+
+	o.server, o.pods = stands(first), []corev1.Pod{left("WeightsMissing", "the engine needs a file that is not there")}
+	found := planner(t).decide(o)
+	see("once a pod found no model", found, ours, legacy, 1)
+	if diff := gocmp.Diff(v1beta1.ImageIgnored(legacy), found.warnings[0]); diff != "" {
+		t.Errorf("warning (-want +got):\n%s", diff)
+	}
+	if want := `Model "smollm2-135m-instruct" can be served; inference.preset.presetOptions.image "registry.example/legacy:1" is ignored, because it holds no model`; found.accepted.Message != want {
+		t.Errorf("Accepted says %q, want %q", found.accepted.Message, want)
+	}
+
+	o.server = stands(found)
+	see("later", planner(t).decide(o), ours, legacy, 0)
+	o.pods = nil
+	see("with a new pod", planner(t).decide(o), ours, legacy, 0)
+	name("registry.example/other:1")(o.ws)
+	o.pods = []corev1.Pod{left("WeightsMissing", "of the pod before")}
+	see("with another image", planner(t).decide(o), "registry.example/other:1", "", 0)
 }
