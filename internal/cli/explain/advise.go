@@ -22,6 +22,7 @@ func steps() map[string]string {
 		v1beta1.ReasonInvalidSelector:     "Create the Workspace anew with a resource.labelSelector that names a label, because it cannot be changed: `kubectl delete workspace NAME ON`, edit the manifest, apply it",
 		v1beta1.ReasonInvalidTemplate:     "Correct inference.template: EDIT",
 		v1beta1.ReasonInvalidImage:        "Correct the image that the condition names: EDIT",
+		v1beta1.ReasonImageIgnored:        "Name an image that `kaito model push` has made in inference.preset.presetOptions.image, or leave it out: EDIT",
 		v1beta1.ReasonInvalidSettings:     "Correct the ConfigMap at the place that the condition names; it is read again at once. Its name: " + config,
 		v1beta1.ReasonConfigMapNotFound:   "Create the ConfigMap; it is picked up at once. Its name: " + config,
 		v1beta1.ReasonDoesNotFit:          "Label a larger node with `LABEL`, or choose a smaller model: EDIT",
