@@ -134,7 +134,7 @@ func (e *env) commandWithInput(limit time.Duration, input, program string, args 
 	}
 	c := exec.CommandContext(ctx, program, args...)
 	c.Dir = e.root
-	c.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig, "PATH="+e.programs+":"+os.Getenv("PATH"))
+	c.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig, "PATH="+e.programs+":"+e.bin+":"+os.Getenv("PATH"))
 	c.Stdin = strings.NewReader(input)
 	out, err := c.CombinedOutput()
 	if err != nil {
