@@ -1,10 +1,13 @@
 package workspace_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -178,4 +182,38 @@ func touch(t *testing.T, c client.Client, req *http.Request) error {
 	ws.Namespace, ws.Name = namespace, "contested"
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{"touched":%q}}}`, rand.Text())
 	return c.Patch(req.Context(), ws, client.RawPatch(types.MergePatchType, []byte(patch)))
+}
+
+// A server that cannot make an object now says so to the user, and is asked again.
+func TestAServerThatFailsIsToldAndTriedAgain(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	c := operate(t, func(cluster *rest.Config) {
+		cluster.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(req *http.Request) (*http.Response, error) {
+				if !broken.Load() || req.Method != http.MethodPost || !strings.HasSuffix(req.URL.Path, "/services") {
+					return next.RoundTrip(req)
+				}
+				full := apierrors.NewInternalError(errors.New("failed to allocate IP: range is full")).Status()
+				full.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+				body, err := json.Marshal(full)
+				return &http.Response{
+					StatusCode: http.StatusInternalServerError, Status: "500 Internal Server Error", Request: req,
+					Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)),
+				}, err
+			})
+		})
+	})
+	namespace := api.Namespace(t)
+	ws := testkit.Workspace(namespace, "chat", testkit.OnNodes("apps", namespace))
+	api.Join(t, testkit.Node(namespace, testkit.NodeLabel("apps", namespace)))
+	if err := c.Create(t.Context(), ws); err != nil {
+		t.Fatal(err)
+	}
+	is(t, c, ws, v1beta1.ConditionInferenceReady, v1beta1.ReasonPodRejected)
+	if got := condition(t, c, ws, v1beta1.ConditionInferenceReady).Message; !strings.Contains(got, "range is full") {
+		t.Errorf("the message is %q, want the server's words", got)
+	}
+	broken.Store(false)
+	is(t, c, ws, v1beta1.ConditionInferenceReady, v1beta1.ReasonInferencePending)
 }
