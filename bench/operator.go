@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// start starts the operator with the chart's rights and waits until its cache is filled.
+// start starts the operator with the chart's rights and its setting of the collector, and waits until its cache is filled.
 func (f *fleet) start(ctx context.Context) error {
 	metrics, err := loopback(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (f *fleet) start(ctx context.Context) error {
 		return err
 	}
 	f.address = metrics
-	f.running, err = f.launch(ctx, "kaito-operator", "/usr/bin/env", "KUBECONFIG="+f.plane.operator, binary,
+	f.running, err = f.launch(ctx, "kaito-operator", "/usr/bin/env", "KUBECONFIG="+f.plane.operator, "GOGC=50", binary,
 		"--runner-image", "registry.local:5000/kaito/runner:dev", "--llamacpp-image", "registry.local:5000/kaito/llamacpp:dev",
 		"--models", "registry.local:5000/kaito/models", "--metrics-address", metrics, "--health-address", health)
 	if err != nil {
