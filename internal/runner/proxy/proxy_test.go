@@ -106,6 +106,30 @@ func TestBodyWithTheEnginesNameStaysByteForByte(t *testing.T) {
 	}
 }
 
+func TestStreamsAloneAskTheEngineToCloseTheConnection(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]bool{
+		`{}`:                                     false,
+		`{"stream":false}`:                       false,
+		`{"stream":null}`:                        false,
+		`{"x":{"stream":true}}`:                  false,
+		`{"stream":true}`:                        true,
+		`{"stream":1}`:                           true,
+		`{"str\u0065am" : true ,"model":"tiny"}`: true,
+	} {
+		var closes bool
+		base := front(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { closes = r.Close }), 100)
+		if code, out := send(t, http.MethodPost, base+"/v1/chat/completions", "application/json", body); code != 200 || closes != want {
+			t.Errorf("%s: %d %s, closes %v, want %v", body, code, out, closes, want)
+		}
+	}
+	base := front(t, &standin.Engine{}, 100)
+	const want = `{"error":{"message":"stream is given more than once","type":"invalid_request_error","param":"stream","code":null}}`
+	if code, out := send(t, http.MethodPost, base+"/v1/chat/completions", "application/json", `{"stream":false,"stream":true}`); code != 400 || out != want {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
 func TestProxyRefuses(t *testing.T) {
 	t.Parallel()
 	base := front(t, &standin.Engine{}, 100)
