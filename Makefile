@@ -97,8 +97,8 @@ fuzz: ## each fuzz target for 20 s
 
 ##@ look
 .PHONY: bench
-bench: build ## measure; writes bench/results.json
-	@go run ./bench
+bench: build ## measure; writes bench/results.json (ARGS=-cluster: also what needs a local cluster)
+	@go run ./bench $(ARGS)
 
 .PHONY: measure
 measure: ## the code's own figures
