@@ -18,7 +18,7 @@ func trouble(t *thought) (metav1.Condition, bool) {
 		if c, found := lost(t, &p); found {
 			return c, true
 		}
-		if !p.DeletionTimestamp.IsZero() {
+		if !p.DeletionTimestamp.IsZero() || triedInVain(t, p) {
 			continue
 		}
 		for _, look := range []func(*thought, *corev1.Pod) (metav1.Condition, bool){failed, unschedulable, containers} {
@@ -28,6 +28,12 @@ func trouble(t *thought) (metav1.Condition, bool) {
 		}
 	}
 	return metav1.Condition{}, false
+}
+
+// triedInVain is true of the pod that found no model in the user's image: the image is
+// ignored by now, and its successor has its weights from elsewhere.
+func triedInVain(t *thought, p corev1.Pod) bool {
+	return t.serving.Weights.Ignored != "" && !current(t) && withoutModel(p)
 }
 
 // lost is a pod on a node that does not answer. It is looked for before all else and

@@ -155,6 +155,9 @@ func TestAnImageWithoutAModelIsIgnored(t *testing.T) {
 	if diff := gocmp.Diff(v1beta1.ImageIgnored(legacy), found.warnings[0]); diff != "" {
 		t.Errorf("warning (-want +got):\n%s", diff)
 	}
+	if found.inference.Reason != v1beta1.ReasonInferencePending {
+		t.Errorf("InferenceReady has the reason %s, want %s: what the pod misses is of the past", found.inference.Reason, v1beta1.ReasonInferencePending)
+	}
 	if want := `Model "smollm2-135m-instruct" can be served; inference.preset.presetOptions.image "registry.example/legacy:1" is ignored, because it holds no model`; found.accepted.Message != want {
 		t.Errorf("Accepted says %q, want %q", found.accepted.Message, want)
 	}
