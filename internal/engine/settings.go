@@ -76,13 +76,14 @@ func ParseSettings(data []byte) (Settings, error) {
 }
 
 // notYAML takes the line out of the parser's words: "yaml: line 3: did not find …".
+// It is where the block begins in which the parser lost its way.
 func notYAML(err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var line int
 	if _, e := fmt.Sscanf(text, "line %d: ", &line); e == nil {
 		_, text, _ = strings.Cut(text, ": ")
 	}
-	return Problem{Line: line, Text: "is no YAML: " + text}
+	return Problem{Line: line, Text: "is no YAML, in this line or below it: " + text}
 }
 
 // settingsReader walks the nodes of a file and collects what it finds.

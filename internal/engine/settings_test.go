@@ -70,7 +70,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ file, want string }{
 		"no YAML":                           {"vllm:\n  a: [", "line 2: is no YAML"},
-		"a tab":                             {"vllm:\n\tseed: 1", "line 2: is no YAML: found character that cannot start any token"},
+		"a tab":                             {"vllm:\n\tseed: 1", "line 2: is no YAML, in this line or below it: found character that cannot start any token"},
 		"a list for a file":                 {"- vllm", "line 1: the file is no map"},
 		"a section that is no section":      {"vlm: {}", `line 1: "vlm" is no section: there are vllm and llamacpp`},
 		"a section that is text":            {"vllm: seed", "line 1: vllm is no map"},

@@ -32,7 +32,7 @@ const (
 func OnCPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, error) {
 	weights, ok := m.Forms[model.FormGGUF]
 	if !ok {
-		return model.Plan{}, &NoFormError{Model: m.ID, Form: model.FormGGUF}
+		return model.Plan{}, &NoFormError{Model: m.ID, Form: model.FormGGUF, Weights: m.Forms[model.FormHF].Size}
 	}
 	cpu := min(coresFor(weights.Size)*model.Core, node.CPU)
 	plan := model.Plan{

@@ -37,12 +37,14 @@ type NoFormError struct {
 	Model string
 	// Form is what is missing.
 	Form model.Form
+	// Weights is the size of the form that there is.
+	Weights model.Bytes
 }
 
 // Error names the form.
 func (e *NoFormError) Error() string {
 	if e.Form == model.FormGGUF {
-		return fmt.Sprintf("model %q has no weights in the form %q, which serving on a CPU needs: use a node with GPUs", e.Model, e.Form)
+		return fmt.Sprintf("model %q has no weights in the form %q, which serving on a CPU needs: use a node with GPUs that hold its %v of weights and more", e.Model, e.Form, e.Weights)
 	}
 	return fmt.Sprintf("model %q has no weights in the form %q, which serving on GPUs needs: use a node without GPUs", e.Model, e.Form)
 }

@@ -134,7 +134,7 @@ func TestRefusalsOfGPUs(t *testing.T) {
 		"too little memory beside the card":         {preset(t, "phi-4-mini-instruct"), model.Wish{}, poor, `needs 7.1 GiB of memory, 3.1 GiB more than the 4.0 GiB`},
 		"too little disk":                           {preset(t, "phi-4-mini-instruct"), model.Wish{}, full, `needs 8.0 GiB of disk, node "gpu" has 1.0 GiB`},
 		"a model that no engine serves":             {unserved, model.Wish{}, gpuNode(1, "A100", 81920, 8, 0), `of the architecture OddForCausalLM, which neither vLLM nor llama.cpp serves`},
-		"a model for GPUs on a node without any":    {preset(t, "phi-4-mini-instruct"), model.Wish{}, model.NodeShape{Name: "cpu", CPU: 64000, Memory: 512 * model.GiB}, `has no weights in the form "gguf", which serving on a CPU needs: use a node with GPUs`},
+		"a model for GPUs on a node without any":    {preset(t, "phi-4-mini-instruct"), model.Wish{}, model.NodeShape{Name: "cpu", CPU: 64000, Memory: 512 * model.GiB}, `has no weights in the form "gguf", which serving on a CPU needs: use a node with GPUs that hold its 7.2 GiB of weights and more`},
 		"a card too small for the engine by itself": {hfOnly, model.Wish{}, gpuNode(1, "GT", 1024, 8, 0), `1.7 GiB more than the 914 MiB`},
 	} {
 		t.Run(name, func(t *testing.T) {

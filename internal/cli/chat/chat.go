@@ -78,7 +78,7 @@ answer goes to standard output, everything else to standard error.`,
 	f.StringVar(&o.ask.Model, "model", "", "`NAME` of an adapter or model that is served (default: the one that the Workspace answers with)")
 	f.StringVar(&o.system, "system", "", "`TEXT` that the conversation begins with, for the model alone")
 	f.Float64Var(&o.temperature, "temperature", 0, "`NUMBER` from 0 (always the likeliest word) to 2 (default: the engine's own)")
-	f.IntVar(&o.maxTokens, "max-tokens", 0, "`NUMBER` of tokens that an answer may have (default: what the context leaves)")
+	f.IntVar(&o.maxTokens, "max-tokens", mostTokens, "`NUMBER` of tokens that an answer may have")
 	f.DurationVar(&o.wait, "wait", 0, "wait for a Workspace that is not ready, this long (10m where no `TIME` is given)")
 	f.Lookup("wait").NoOptDefVal = waitByDefault.String()
 	f.BoolVar(&o.raw, "raw", false, "write control characters of an answer to the terminal as they are")
@@ -108,6 +108,10 @@ func isAddress(text string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
+// mostTokens is what an answer may have unless the user says otherwise: a small model
+// that repeats itself would go on to the end of its context.
+const mostTokens = 1024
+
 // readSampling takes numbers only where they were given: 0 is a temperature.
 func (o *options) readSampling(cmd *cobra.Command) error {
 	if cmd.Flags().Changed("temperature") {
@@ -116,12 +120,10 @@ func (o *options) readSampling(cmd *cobra.Command) error {
 		}
 		o.ask.Temperature = &o.temperature
 	}
-	if cmd.Flags().Changed("max-tokens") {
-		if o.maxTokens < 1 {
-			return shell.Usage(cmd, "--max-tokens %d is not 1 or more", o.maxTokens)
-		}
-		o.ask.MaxTokens = &o.maxTokens
+	if o.maxTokens < 1 {
+		return shell.Usage(cmd, "--max-tokens %d is not 1 or more", o.maxTokens)
 	}
+	o.ask.MaxTokens = &o.maxTokens
 	return nil
 }
 
