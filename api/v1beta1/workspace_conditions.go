@@ -161,15 +161,15 @@ func NotYetSupported(fields []string) metav1.Condition {
 // ConfigMapNotFound says which ConfigMap is missing.
 func ConfigMapNotFound(name, key string) metav1.Condition {
 	return Refused(ReasonConfigMapNotFound,
-		"inference.config names ConfigMap %q, which is not in this namespace: create it with the key %s, it is picked up at once", name, key)
+		"ConfigMap %q, which inference.config names, is not in this namespace: create it with the key %s, it is picked up at once", name, key)
 }
 
 // ModelNotFound says that no model has the name of the preset.
 func ModelNotFound(name string, near []string) metav1.Condition {
 	if len(near) == 0 {
-		return Refused(ReasonModelNotFound, "preset.name is %q, and no model is called so: see the catalog for the names", name)
+		return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: see the catalog for the names", name)
 	}
-	return Refused(ReasonModelNotFound, "preset.name is %q, and no model is called so: did you mean %s?", name, strings.Join(near, " or "))
+	return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: did you mean %s?", name, strings.Join(near, " or "))
 }
 
 // NodesReady says which nodes can take the model.

@@ -52,9 +52,9 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 func TestWhatTheOperatorRefuses(t *testing.T) {
 	namespace := space(t, "unaccepted")
 	for name, tc := range map[string]struct{ stanzas, condition, want string }{
-		"unknown":   {"inference: {preset: {name: smollm2-135m-instuct}}", "Accepted", `False ModelNotFound: preset.name is "smollm2-135m-instuct", and no model is called so: did you mean smollm2-135m-instruct`},
+		"unknown":   {"inference: {preset: {name: smollm2-135m-instuct}}", "Accepted", `False ModelNotFound: No model is called "smollm2-135m-instuct", which preset.name says: did you mean smollm2-135m-instruct`},
 		"no-gpu":    {"inference: {preset: {name: phi-4-mini-instruct}}", "Accepted", "False DoesNotFit: "},
-		"no-config": {"inference: {preset: {name: smollm2-135m-instruct}, config: not-there}", "Accepted", `False ConfigMapNotFound: inference.config names ConfigMap "not-there", which is not in this namespace: create it with the key inference_config.yaml`},
+		"no-config": {"inference: {preset: {name: smollm2-135m-instruct}, config: not-there}", "Accepted", `False ConfigMapNotFound: ConfigMap "not-there", which inference.config names, is not in this namespace: create it with the key inference_config.yaml`},
 		"empty-pod": {"inference: {template: {spec: {containers: []}}}", "Accepted", "False InvalidTemplate: The pod template in inference.template cannot be used: spec.containers is empty"},
 		"no-image":  {"inference: {preset: {name: smollm2-135m-instruct, presetOptions: {image: 'Not An Image'}}}", "Accepted", "False InvalidImage: "},
 		"later":     {tuning, "Accepted", "False NotYetSupported: This version of the operator does not act on tuning yet"},

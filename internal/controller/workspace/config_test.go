@@ -35,7 +35,7 @@ func TestSettingsThatCannotBeUsedAreToldWithPlaceAndFix(t *testing.T) {
 	}{
 		"no ConfigMap": {
 			nil, v1beta1.ReasonConfigMapNotFound, v1beta1.StatePending,
-			`inference.config names ConfigMap "settings", which is not in this namespace: create it with the key inference_config.yaml, it is picked up at once`,
+			`ConfigMap "settings", which inference.config names, is not in this namespace: create it with the key inference_config.yaml, it is picked up at once`,
 		},
 		"no key": {
 			map[string]string{"config.yaml": "a"},

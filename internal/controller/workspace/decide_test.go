@@ -205,7 +205,7 @@ func TestMessagesSayWhatHelps(t *testing.T) {
 		o    observed
 		want string
 	}{
-		"the near name of a preset":            {observed{ws: workspace(func(ws *v1beta1.Workspace) { ws.Inference.Preset.Name = "smollm2-135m-instrukt" })}, `preset.name is "smollm2-135m-instrukt", and no model is called so: did you mean smollm2-135m-instruct?`},
+		"the near name of a preset":            {observed{ws: workspace(func(ws *v1beta1.Workspace) { ws.Inference.Preset.Name = "smollm2-135m-instrukt" })}, `No model is called "smollm2-135m-instrukt", which preset.name says: did you mean smollm2-135m-instruct?`},
 		"how to label a node":                  {observed{ws: workspace()}, "No node matches the label selector \"apps=chat\": label one with `kubectl label node NODE KEY=VALUE`, it is picked up at once"},
 		"what the runner left":                 {running(t, 0, crashed("Error", `{"reason":"EngineExited","message":"the engine ended with 1","phase":"loading"}`)), "Container \"engine\" of pod \"chat-0\" ends again and again: the engine ended with 1; see `kubectl logs --previous chat-0 -c engine`"},
 		"the cause of a pull at its first try": {running(t, 0, waitingPod("ErrImagePull", "failed to pull: not found")), pull},
