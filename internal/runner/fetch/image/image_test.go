@@ -60,7 +60,19 @@ func TestDistributionGivesAModelWithCredentialsAndAfterAKill(t *testing.T) {
 	right.from.Credentials = []string{secret}
 	// The line is cut in the middle of a layer, and then the registry is killed.
 	wire := &cutting{after: 9 << 20}
-	wire.cut = func() { r.Kill(); r.Start(t) }
+	// Other files are tried again once the registry is back: without real sleeps their
+	// attempts would be over before that.
+	var away sync.RWMutex
+	wire.cut = func() {
+		away.Lock()
+		defer away.Unlock()
+		r.Kill()
+		r.Start(t)
+	}
+	right.pause = func() {
+		away.RLock()
+		defer away.RUnlock()
+	}
 	right.from.Transport = wire
 	if err := right.fetch(t.Context()); err != nil {
 		t.Fatal(err)

@@ -78,6 +78,8 @@ type run struct {
 	mu    sync.Mutex
 	last  [2]int64
 	slept []time.Duration
+	// pause, when set, is called in the place of every sleep.
+	pause func()
 }
 
 func (r *run) fetch(ctx context.Context) error {
@@ -87,6 +89,9 @@ func (r *run) fetch(ctx context.Context) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.slept = append(r.slept, d)
+			if r.pause != nil {
+				r.pause()
+			}
 			return ctx.Err()
 		},
 		Report: func(done, total int64) {
