@@ -16,6 +16,13 @@ func TestTheCommandLineTalksToAWorkspaceAndExplainsIt(t *testing.T) {
 			t.Errorf("chat says %q, %v", out, err)
 		}
 	})
+	t.Run("a question on standard input is one question", func(t *testing.T) {
+		out, err := cluster.commandWithInput(2*time.Minute, "What is the capital of France?\n", "kubectl", "kaito", "chat", w.name, "-n", w.namespace,
+			"--temperature", "0", "--max-tokens", "20")
+		if err != nil || strings.TrimSpace(out) != "The capital of France is Paris." {
+			t.Errorf("chat says %q, %v", out, err)
+		}
+	})
 	t.Run("get shows the columns of kubectl", func(t *testing.T) {
 		out, err := cluster.command(time.Minute, "kubectl", "kaito", "get", "-n", w.namespace, w.name)
 		if err != nil || !strings.HasPrefix(out, "NAME") || strings.Count(out, "True") != 3 {

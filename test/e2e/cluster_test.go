@@ -110,6 +110,8 @@ func (e *env) helm(more ...string) error {
 	out, err := e.command(4*time.Minute, "helm", append([]string{
 		"upgrade", "--install", "kaito", filepath.Join(e.root, "charts/kaito"),
 		"--namespace", "kaito-system", "--create-namespace", "--values", e.valuesFile(), "--wait", "--timeout", "3m",
+		// The registry of the local cluster speaks plain HTTP.
+		"--set", "registries.insecure=true",
 	}, more...)...)
 	if err != nil {
 		return fmt.Errorf("install the chart: %w\n%s", err, out)

@@ -89,6 +89,7 @@ func TestWhatIsEditedByHandIsSetBack(t *testing.T) {
 		what    string
 		command []string
 	}{
+		{"the port of the Service", []string{"patch", "service/edited", "--type=json", "-p", `[{"op":"replace","path":"/spec/ports/0/port","value":81}]`}},
 		{"the selector of the Service", []string{"patch", "service/edited", "-p", `{"spec":{"selector":{"kaito.sh/role":"none"}}}`}},
 		{"a label of the Service", []string{"label", "service/edited", "kaito.sh/workspace-"}},
 		{"the contract in the ConfigMap", []string{"patch", "configmap/edited-runner", "-p", `{"data":{"runner.json":"{}"}}`}},

@@ -25,7 +25,27 @@ const (
 	tuning = "tuning: {preset: {name: smollm2-135m-instruct}, method: lora, input: {urls: ['http://files.local:8080/a.jsonl']}, output: {image: 'registry.local:5000/a:1'}}"
 )
 
-func TestWhatTheAPIServerRefuses(t *testing.T) {
+// Each refusal with its words. The one that takes a minute is begun first.
+func TestWhatIsRefused(t *testing.T) {
+	url := shared(t).url(t, "")
+	slow := make(chan string, 1)
+	go func() { slow <- stall(strings.TrimPrefix(url, "http://") + ":80") }()
+	t.Run("by the API server", refusedByTheAPIServer)
+	t.Run("by the operator", refusedByTheOperator)
+	t.Run("by a Service", refusedByTheService)
+	t.Run("by a Service, a body that never ends", func(t *testing.T) {
+		select {
+		case got := <-slow:
+			if !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, "The request body did not arrive in time") {
+				t.Errorf("the answer is %q, want 408", got)
+			}
+		case <-time.After(2 * time.Minute):
+			t.Error("there is no answer that ends")
+		}
+	})
+}
+
+func refusedByTheAPIServer(t *testing.T) {
 	namespace := space(t, "refused")
 	for what, tc := range map[string]struct{ manifest, want string }{
 		"a name of 63 characters":       {manifest(strings.Repeat("a", 63), preset), "the name of a Workspace has at most 52 characters"},
@@ -49,7 +69,7 @@ func TestWhatTheAPIServerRefuses(t *testing.T) {
 	}
 }
 
-func TestWhatTheOperatorRefuses(t *testing.T) {
+func refusedByTheOperator(t *testing.T) {
 	namespace := space(t, "unaccepted")
 	for name, tc := range map[string]struct{ stanzas, condition, want string }{
 		"unknown":   {"inference: {preset: {name: smollm2-135m-instuct}}", "Accepted", `False ModelNotFound: No model is called "smollm2-135m-instuct", which preset.name says: did you mean smollm2-135m-instruct`},
@@ -72,7 +92,6 @@ func TestWhatTheOperatorRefuses(t *testing.T) {
 				out := w.condition(t, tc.condition)
 				return out, strings.HasPrefix(out, tc.want)
 			})
-			t.Log(w.condition(t, tc.condition))
 			if ready := w.condition(t, "WorkspaceReady"); !strings.HasPrefix(ready, "False ") {
 				t.Errorf("WorkspaceReady is %q", ready)
 			}
@@ -100,13 +119,9 @@ func TestAWorkspaceWithoutNodesGoesOnByItselfOnceThereIsOne(t *testing.T) {
 	w.chats(t)
 }
 
-func TestWhatAServiceRefuses(t *testing.T) {
+func refusedByTheService(t *testing.T) {
 	w := shared(t)
 	url := w.url(t, "")
-	// It takes a minute, in which the others are asked.
-	slow := make(chan string, 1)
-	go func() { slow <- stall(strings.TrimPrefix(url, "http://") + ":80") }()
-
 	chat := func(messages string) string { return `{"model":"` + model + `","messages":` + messages + `}` }
 	for what, tc := range map[string]struct {
 		path, body string
@@ -134,16 +149,6 @@ func TestWhatAServiceRefuses(t *testing.T) {
 		})
 	}
 	w.chats(t)
-	t.Run("a body that never ends", func(t *testing.T) {
-		select {
-		case got := <-slow:
-			if !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, "The request body did not arrive in time") {
-				t.Errorf("the answer is %q, want 408", got)
-			}
-		case <-time.After(2 * time.Minute):
-			t.Error("there is no answer")
-		}
-	})
 }
 
 // stall sends the beginning of a request, waits, and returns what comes back.

@@ -137,7 +137,7 @@ type answer struct {
 
 // client opens a connection for each request, as a stranger does: a kept one would go on
 // to a pod that gets no new connections any more.
-var client = &http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: time.Minute}}
 
 // post sends JSON and reads the whole answer.
 func post(url, body string) (answer, error) {
@@ -146,6 +146,10 @@ func post(url, body string) (answer, error) {
 		return answer{}, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if len(body) > 1<<20 {
+		// As curl does: who is refused for the length must not lose the answer by writing on.
+		request.Header.Set("Expect", "100-continue")
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return answer{}, err
