@@ -53,7 +53,7 @@ func refusedByTheAPIServer(t *testing.T) {
 		"both inference and tuning":     {manifest("both", preset+"\n"+tuning), "set exactly one of inference and tuning"},
 		"neither":                       {manifest("neither", ""), "set exactly one of inference and tuning"},
 		"neither preset nor template":   {manifest("nothing", "inference: {}"), "set exactly one of inference.preset and inference.template"},
-		"a field that does not exist":   {manifest("typo", "inference: {preset: {nmae: smollm2-135m-instruct}}"), `unknown field "inference.preset.nmae"`},
+		"a field that does not exist":   {manifest("typo", "inference: {preset: {title: smollm2-135m-instruct}}"), `unknown field "inference.preset.title"`},
 		"a value of the wrong type":     {manifest("typed", "inference: {preset: {name: [smollm2]}}"), "inference.preset.name"},
 		"a Workspace without resources": {strings.ReplaceAll(manifest("bare", preset), "resource: ", "# "), "resource"},
 	} {
