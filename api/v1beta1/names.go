@@ -19,6 +19,8 @@ const (
 	RoleServe = "serve"
 	// RoleTune is the role of a pod that trains; it is never an endpoint.
 	RoleTune = "tune"
+	// RoleCheck is the role of a pod that checks data and the push; it is never an endpoint.
+	RoleCheck = "check"
 )
 
 // Keys of the ConfigMaps that a Workspace names.
@@ -40,4 +42,10 @@ const (
 	AnnotationIgnoredImage = "kaito.sh/ignored-image"
 	// AnnotationEnableLB on a Workspace, with value True, makes its Service a load balancer.
 	AnnotationEnableLB = "kaito.sh/enablelb"
+	// AnnotationRunID on a Job, and on the StatefulSet that serves its adapter, is the run that it belongs to.
+	AnnotationRunID = "kaito.sh/run-id"
+	// AnnotationRetry on a Workspace, with a new value, starts a failed run again from its newest checkpoint.
+	AnnotationRetry = "kaito.sh/retry"
+	// AnnotationServeTuned on a Workspace, with value false, publishes a tuned adapter and does not serve it.
+	AnnotationServeTuned = "kaito.sh/serve-tuned"
 )

@@ -204,6 +204,44 @@ type TuningStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	OutputDigest string `json:"outputDigest,omitempty"`
+	// servedRunID is the run whose adapter is served, or was published last.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	ServedRunID string `json:"servedRunID,omitempty"`
+	// attempt counts the pods of the run.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Attempt *int32 `json:"attempt,omitempty"`
+	// retry is the last value of the annotation kaito.sh/retry that was acted on.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Retry string `json:"retry,omitempty"`
+	// resumedFrom is the step of the checkpoint that the newest pod began with.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	ResumedFrom *int32 `json:"resumedFrom,omitempty"`
+	// trainingSeconds is how long the training took.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	TrainingSeconds *int32 `json:"trainingSeconds,omitempty"`
+	// losses is the loss curve, in at most 64 points.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Losses []LossPoint `json:"losses,omitempty"`
+}
+
+// LossPoint is one point of a loss curve.
+type LossPoint struct {
+	// step is the number of finished steps.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Step *int32 `json:"step,omitempty"`
+	// loss is the mean loss since the point before, as a decimal number.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +required
+	Loss string `json:"loss,omitempty"`
 }
 
 // DatasetStatus sums a data set up.
@@ -224,6 +262,10 @@ type DatasetStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Tokens *int64 `json:"tokens,omitempty"`
+	// format is messages, conversations, prompt-completion or text.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Format string `json:"format,omitempty"`
 	// digest identifies the content.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional

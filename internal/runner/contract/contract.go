@@ -46,6 +46,8 @@ type Serve struct {
 	Limits Limits `json:"limits"`
 	// Weights are fetched before the engine starts; without them, they are mounted already.
 	Weights *Weights `json:"weights,omitempty"`
+	// Adapters answer beside the model, each by its name.
+	Adapters []Adapter `json:"adapters,omitempty"`
 }
 
 // Model names the model that is served.

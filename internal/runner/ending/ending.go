@@ -38,6 +38,30 @@ const (
 	EngineExited Reason = "EngineExited"
 	// OutOfMemory: the kernel killed the engine because the container's memory was used up.
 	OutOfMemory Reason = "OutOfMemory"
+	// DataUnreachable: the data's host did not answer, or with an error of its own. May pass.
+	DataUnreachable Reason = "DataUnreachable"
+	// DataRefused: the data's host wants credentials, or its address may not be fetched from. Final.
+	DataRefused Reason = "DataRefused"
+	// DataNotFound: there is no such file. Final until it is named otherwise.
+	DataNotFound Reason = "DataNotFound"
+	// DataInvalid: the data set cannot be trained on; the message names file and row. Final until it is changed.
+	DataInvalid Reason = "DataInvalid"
+	// DataChanged: the data is not what was checked. The check is made again.
+	DataChanged Reason = "DataChanged"
+	// PushUnreachable: the output's registry does not answer. May pass.
+	PushUnreachable Reason = "PushUnreachable"
+	// PushRefused: the registry does not take a push with these credentials. Final until they are changed.
+	PushRefused Reason = "PushRefused"
+	// PushSecretUnusable: the push Secret is missing or of another form. Final until it is changed.
+	PushSecretUnusable Reason = "PushSecretUnusable"
+	// TrainingFailed: the trainer ended with an error that comes again: a setting that the library refuses, a loss that is no number. Final.
+	TrainingFailed Reason = "TrainingFailed"
+	// Stopped: the pod was told to stop, and another goes on from the newest checkpoint.
+	Stopped Reason = "Stopped"
+	// AdapterUnusable: an adapter cannot be used with this model or this engine. Final until it is changed.
+	AdapterUnusable Reason = "AdapterUnusable"
+	// AdapterUnreachable: the adapter's registry does not answer. May pass.
+	AdapterUnreachable Reason = "AdapterUnreachable"
 	// Internal: the runner itself failed.
 	Internal Reason = "Internal"
 )
