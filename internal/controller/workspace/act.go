@@ -4,27 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/kube"
 )
 
 // errRefused marks children that the API server does not accept: no retry helps,
 // so the answer belongs into a condition.
 var errRefused = errors.New("refused by the API server")
 
-// act writes the children of a decision.
-func (r *Reconciler) act(ctx context.Context, o observed, d decision) error {
+// act writes the children of a decision. It says whether some are left for the next
+// pass: where many Workspaces come at once, all their pods start before the rest is made.
+func (r *Reconciler) act(ctx context.Context, o observed, d decision) (more bool, err error) {
 	if d.serving == nil {
-		return nil
+		return false, nil
 	}
-	err := r.writer.Apply(ctx, wanted(o, *d.serving))
+	children := wanted(o, *d.serving)
+	if server := slices.IndexFunc(children, isServer); o.server == nil {
+		children, more = children[:server+1], true
+	}
+	err = r.writer.Apply(ctx, children)
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		return fmt.Errorf("%w: %w", errRefused, err)
+		return false, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	return err
+	return more && err == nil, err
 }
+
+func isServer(c kube.Child) bool { return c.Kind == "StatefulSet" }
 
 // refusedByServer puts the server's answer where the user looks.
 func (d *decision) refusedByServer(o observed, err error) {

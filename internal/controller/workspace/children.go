@@ -28,12 +28,17 @@ type child struct {
 }
 
 // children is the one list of what is observed, applied and watched, in the order in
-// which it is needed: what a pod mounts comes before it.
+// which it is needed: what a pod mounts comes before it, and the pod before the rest,
+// which is there long before its server answers.
 func children() []child {
 	return []child{
 		{
 			"ConfigMap", render.RunnerConfigName, func() client.Object { return &corev1.ConfigMap{} },
 			func(s render.Serving) runtime.ApplyConfiguration { return orNone(render.RunnerConfig(s)) }, true,
+		},
+		{
+			"StatefulSet", own, func() client.Object { return &appsv1.StatefulSet{} },
+			func(s render.Serving) runtime.ApplyConfiguration { return render.StatefulSet(s) }, false,
 		},
 		{
 			"NetworkPolicy", own, func() client.Object { return &networkingv1.NetworkPolicy{} },
@@ -50,10 +55,6 @@ func children() []child {
 		{
 			"PodDisruptionBudget", own, func() client.Object { return &policyv1.PodDisruptionBudget{} },
 			func(s render.Serving) runtime.ApplyConfiguration { return render.DisruptionBudget(s) }, false,
-		},
-		{
-			"StatefulSet", own, func() client.Object { return &appsv1.StatefulSet{} },
-			func(s render.Serving) runtime.ApplyConfiguration { return render.StatefulSet(s) }, false,
 		},
 	}
 }

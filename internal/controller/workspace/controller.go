@@ -30,6 +30,8 @@ import (
 const (
 	// concurrent passes wait mostly for the API server, which is asked to be fair by its own means.
 	concurrent = 16
+	// atOnce puts a Workspace behind those that wait for their first pass.
+	atOnce = time.Millisecond
 	// passLimit ends a pass that waits for a cache that is cut off from its server; it is tried again.
 	passLimit = time.Minute
 )
@@ -88,15 +90,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // children go with their owner
 	}
 	d := r.planner.decide(o)
-	err = r.act(ctx, o, d)
+	more, err := r.act(ctx, o, d)
 	if apierrors.IsAlreadyExists(err) {
 		if err := r.lookLive(ctx, &o, *d.serving); err != nil {
 			return ctrl.Result{}, err
 		}
 		d = r.planner.decide(o)
-		err = r.act(ctx, o, d)
+		more, err = r.act(ctx, o, d)
 	}
 	switch {
+	case more:
+		return ctrl.Result{RequeueAfter: atOnce}, nil
 	case errors.Is(err, errRefused):
 		d.refusedByServer(o, err)
 		err = nil
@@ -114,10 +118,10 @@ func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 	}
 	build := ctrl.NewControllerManagedBy(mgr).For(&v1beta1.Workspace{})
 	for _, kind := range Kinds() {
-		build.Owns(kind)
+		build.Owns(kind, builder.WithPredicates(childNews()))
 	}
 	err := build.
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(byLabel)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(byLabel), builder.WithPredicates(podNews())).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.byNode), builder.WithPredicates(nodeNews())).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfig), builder.WithPredicates(configNews())).
 		WatchesRawSource(source.Func(r.answers)).
