@@ -220,6 +220,14 @@ type TuningStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	ResumedFrom *int32 `json:"resumedFrom,omitempty"`
+	// failureReason is why the run needs the user, while phase is Failed.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	FailureReason string `json:"failureReason,omitempty"`
+	// failureMessage says the same in words.
+	// +kubebuilder:validation:MaxLength=8192
+	// +optional
+	FailureMessage string `json:"failureMessage,omitempty"`
 	// trainingSeconds is how long the training took.
 	// +kubebuilder:validation:Minimum=0
 	// +optional

@@ -66,11 +66,12 @@ func rooms() map[string]room {
 			},
 			bans: machine,
 		},
-		"internal/startup": {keys: []string{"internal/runner/contract"}, bans: cluster},
+		"internal/startup":      {keys: []string{"internal/runner/contract"}, bans: cluster},
+		"internal/tuneprogress": {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/operator": {
 			keys: []string{
 				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/instance", "internal/kube",
-				"internal/operator", "internal/startup",
+				"internal/operator", "internal/startup", "internal/tuneprogress",
 			},
 		},
 		"internal/config":               {bans: cluster},

@@ -43,6 +43,24 @@ func steps() map[string]string {
 		v1beta1.ReasonContainerStartError: "See why the node refuses: DESCRIBE",
 		v1beta1.ReasonPodEvicted:          "Give the node more room, or use another one: DESCRIBE",
 		v1beta1.ReasonPodRejected:         "Change the quota or the policy that the condition names; the operator tries again by itself",
+		v1beta1.ReasonCheckingDataset:     "Wait, data set and push are being checked: `PROGRAM get NAME ON --watch`",
+		v1beta1.ReasonStoppingRun:         "Wait until the run before has stopped: `PROGRAM get NAME ON --watch`",
+		v1beta1.ReasonNotTunable:          "Create the Workspace anew with a preset that the condition names: `kubectl delete workspace NAME ON`, edit the manifest, apply it",
+		v1beta1.ReasonInvalidInput:        "Correct tuning.input: EDIT",
+		v1beta1.ReasonInvalidOutput:       "Correct tuning.output: EDIT",
+		v1beta1.ReasonDataUnreachable:     "Check that pods of the namespace reach the data's host; the check is made again by itself: LOGS",
+		v1beta1.ReasonPushUnreachable:     "Check that pods of the namespace reach the output's registry; it is tried again by itself: LOGS",
+		v1beta1.ReasonDataRefused:         "Publish the data, or let an administrator allow its range with fetch.allowCIDRs of the chart; then RETRY",
+		v1beta1.ReasonDataNotFound:        "Correct the address in tuning.input: EDIT",
+		v1beta1.ReasonDataInvalid:         "Correct the data at the file and row that the condition names, see `PROGRAM dataset check FILE`; then RETRY",
+		v1beta1.ReasonPushRefused:         "Give the account of the push Secret the right to push; then RETRY",
+		v1beta1.ReasonPushSecretUnusable:  "Create the push Secret with `kubectl create secret docker-registry`; then RETRY",
+		v1beta1.ReasonCheckFailed:         "Do what the condition says; then RETRY",
+		v1beta1.ReasonJobPending:          "Wait, the training is being started: `PROGRAM get NAME ON --watch`",
+		v1beta1.ReasonTrainingFailed:      "Correct what the condition names; then RETRY",
+		v1beta1.ReasonAttemptsExhausted:   "See why the node loses pods, `kubectl describe nodes -l 'SELECTOR'`; then RETRY",
+		v1beta1.ReasonTuning:              "Wait, the training runs: `PROGRAM tune watch NAME ON`",
+		v1beta1.ReasonStarting:            "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
 		v1beta1.ReasonInferencePending:    "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
 	}
 }
@@ -68,6 +86,7 @@ func advise(s seen, r Report, program string) string {
 		describe = fmt.Sprintf("`kubectl describe statefulset %s %s`", r.Name, on)
 	}
 	return strings.NewReplacer(
+		"RETRY", fmt.Sprintf("`kubectl annotate workspace %s %s %s=\"$(date +%%s)\" --overwrite`", r.Name, on, v1beta1.AnnotationRetry),
 		"EDIT", fmt.Sprintf("`kubectl edit workspace %s %s`", r.Name, on),
 		"DESCRIBE", describe,
 		"LOGS", fmt.Sprintf("`kubectl logs --previous %s -c %s %s`", pod, container, on),
