@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"kaito.sh/kaito/internal/safetensors"
 )
 
 // fileName is what a file may be called. Everything else is a trap for whoever
@@ -111,7 +113,7 @@ func isLicense(name string) bool {
 
 // weights checks every shard, and that the shards are all there.
 func (f *folder) weights(root *os.Root) error {
-	shards := map[string]shard{}
+	shards := map[string]safetensors.Header{}
 	byType := map[string]uint64{}
 	for _, name := range f.files {
 		if path.Ext(name) != ".safetensors" {
@@ -130,9 +132,9 @@ func (f *folder) weights(root *os.Root) error {
 		return err
 	}
 	for _, s := range shards {
-		f.facts.Parameters += int64(s.parameters)
-		f.facts.WeightsBytes += int64(s.bytes)
-		for dtype, n := range s.byType {
+		f.facts.Parameters += int64(s.Parameters)
+		f.facts.WeightsBytes += int64(s.Bytes)
+		for dtype, n := range s.ByType {
 			byType[dtype] += n
 		}
 	}
@@ -156,17 +158,17 @@ func most(byType map[string]uint64) string {
 	return best
 }
 
-func readShard(root *os.Root, name string) (shard, error) {
+func readShard(root *os.Root, name string) (safetensors.Header, error) {
 	file, err := root.Open(name)
 	if err != nil {
-		return shard{}, fmt.Errorf("open shard: %w", err)
+		return safetensors.Header{}, fmt.Errorf("open shard: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
-		return shard{}, fmt.Errorf("open shard: %w", err)
+		return safetensors.Header{}, fmt.Errorf("open shard: %w", err)
 	}
-	s, err := checkSafetensors(file, info.Size())
+	s, err := safetensors.Read(file, info.Size())
 	if err != nil {
 		return s, refuse(name, fetchAgain, "not a sound safetensors file: %v", err)
 	}
@@ -174,7 +176,7 @@ func readShard(root *os.Root, name string) (shard, error) {
 }
 
 // complete holds the shards against the index, and leaves behind those that it does not name.
-func (f *folder) complete(root *os.Root, shards map[string]shard) error {
+func (f *folder) complete(root *os.Root, shards map[string]safetensors.Header) error {
 	const index = "model.safetensors.index.json"
 	if !slices.Contains(f.files, index) {
 		for name := range shards {
@@ -213,7 +215,7 @@ func (f *folder) complete(root *os.Root, shards map[string]shard) error {
 }
 
 // covered says the first tensor, by name, that the index promises and no shard has.
-func (f *folder) covered(weights map[string]string, shards map[string]shard) error {
+func (f *folder) covered(weights map[string]string, shards map[string]safetensors.Header) error {
 	if len(weights) == 0 {
 		return errors.New("the index names no tensors")
 	}
@@ -227,7 +229,7 @@ func (f *folder) covered(weights map[string]string, shards map[string]shard) err
 		if !ok {
 			return fmt.Errorf("tensor %q is in %q, which is not there", name, weights[name])
 		}
-		if _, ok := slices.BinarySearch(s.tensors, name); !ok {
+		if _, ok := s.Tensor(name); !ok {
 			return fmt.Errorf("tensor %q should be in %q, but is not", name, weights[name])
 		}
 	}
