@@ -49,20 +49,21 @@ func rooms() map[string]room {
 		"internal/instance":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/estimate":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine":              {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
+		"internal/tuning":              {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine/flags/gen":    {keys: []string{"internal/engine/flags"}},
 		"internal/runner/contract":     {bans: pure},
 		"internal/runner/contract/gen": {keys: []string{"internal/runner/contract"}},
 		"internal/runner/ending":       {bans: cluster},
 		"internal/runner/standin":      {closed: true},
 		"internal/render": {
-			keys: []string{"api/v1beta1", "internal/model", "internal/engine", "internal/runner/contract"},
+			keys: []string{"api/v1beta1", "internal/model", "internal/engine", "internal/runner/contract", "internal/runner/ending", "internal/tuning"},
 			bans: pure,
 		},
 		"internal/kube": {keys: []string{"api/v1beta1"}, bans: machine},
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
-				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending",
+				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/tuning",
 			},
 			bans: machine,
 		},

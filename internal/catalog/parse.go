@@ -28,11 +28,21 @@ type entry struct {
 	KVHeads         int               `json:"kvHeads"`
 	HeadDim         int               `json:"headDim"`
 	Hidden          int               `json:"hidden"`
+	MLP             int               `json:"mlp"`
+	Vocabulary      int               `json:"vocabulary"`
+	TiedEmbeddings  bool              `json:"tiedEmbeddings"`
 	Architectures   []string          `json:"architectures"`
 	Quantisation    string            `json:"quantisation"`
 	Forms           map[string]form   `json:"forms"`
 	Chat            chat              `json:"chat"`
 	VLLM            map[string]string `json:"vllm"`
+	Tuning          *tuning           `json:"tuning"`
+}
+
+// tuning says how adapters of the model are trained.
+type tuning struct {
+	Targets []string `json:"targets"`
+	Note    string   `json:"note,omitempty"`
 }
 
 type form struct {
@@ -61,6 +71,7 @@ const (
 	mostContext    = 1 << 24
 	mostSmall      = 1 << 11
 	mostHidden     = 1 << 17
+	mostVocabulary = 1 << 24
 	mostBytes      = 1 << 48
 	mostName       = 128
 	// Above 2 every model answers noise.
@@ -86,7 +97,7 @@ func Parse(data []byte) (model.Model, error) {
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
 		return model.Model{}, fmt.Errorf("read the model: %w", err)
 	}
-	if err := errors.Join(e.names(), e.shape(), e.attention(), e.weights(), e.Chat.check()); err != nil {
+	if err := errors.Join(e.names(), e.shape(), e.attention(), e.weights(), e.Chat.check(), e.tuning()); err != nil {
 		return model.Model{}, err
 	}
 	return e.model(), nil
@@ -97,10 +108,14 @@ func (e entry) model() model.Model {
 		ID: e.ID, HubID: e.HubID, Aliases: e.Aliases, Licence: e.Licence, Redistributable: e.Redistributable, Gated: e.Gated,
 		Parameters: e.Parameters, Context: e.Context,
 		Layers: e.Layers, Heads: e.Heads, KVHeads: e.KVHeads, HeadDim: e.HeadDim, Hidden: e.Hidden,
+		MLP: e.MLP, Vocabulary: e.Vocabulary, TiedEmbeddings: e.TiedEmbeddings,
 		Architectures: e.Architectures, Quantisation: e.Quantisation,
 		Forms: map[model.Form]model.Weights{},
 		Chat:  model.Chat(e.Chat),
 		VLLM:  e.VLLM,
+	}
+	if e.Tuning != nil {
+		m.Tuning = &model.Tuning{Targets: e.Tuning.Targets, Note: e.Tuning.Note}
 	}
 	for name, f := range e.Forms {
 		w := model.Weights{Size: model.Bytes(f.SizeBytes), File: f.File}
@@ -144,6 +159,8 @@ func (e entry) shape() error {
 		{"kvHeads", int64(e.KVHeads), 1, mostSmall},
 		{"headDim", int64(e.HeadDim), 1, mostSmall},
 		{"hidden", int64(e.Hidden), 0, mostHidden},
+		{"mlp", int64(e.MLP), 0, mostHidden},
+		{"vocabulary", int64(e.Vocabulary), 0, mostVocabulary},
 	} {
 		if n.value < n.least || n.value > n.most {
 			errs = append(errs, fmt.Errorf("%s %d is not between %d and %d", n.name, n.value, n.least, n.most))
@@ -194,6 +211,30 @@ func (f form) check(name string, parameters int64) error {
 	}
 	if name == string(model.FormGGUF) && (f.File == "" || path.Base(f.File) != f.File) {
 		errs = append(errs, fmt.Errorf("file %q of form gguf is not a file name", f.File))
+	}
+	return errors.Join(errs...)
+}
+
+// tuning checks that what is tuned has the layers that it names, and what a plan needs.
+func (e entry) tuning() error {
+	if e.Tuning == nil {
+		return nil
+	}
+	var errs []error
+	if _, ok := e.Forms[string(model.FormHF)]; !ok {
+		errs = append(errs, errors.New("tuning needs the form hf"))
+	}
+	if e.Heads == 0 || e.Hidden == 0 || e.MLP == 0 || e.Vocabulary == 0 {
+		errs = append(errs, errors.New("tuning needs heads, hidden, mlp and vocabulary"))
+	}
+	if len(e.Tuning.Targets) == 0 {
+		errs = append(errs, errors.New("tuning.targets is empty: name the linear layers of a block"))
+	}
+	known := model.Model{}.Linears()
+	for _, target := range e.Tuning.Targets {
+		if _, ok := known[target]; !ok {
+			errs = append(errs, fmt.Errorf("tuning.targets: %q is no linear layer that is known", target))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -36,6 +36,11 @@ type Model struct {
 	Layers, KVHeads, HeadDim int
 	// Heads is the number of attention heads, Hidden the width of the model.
 	Heads, Hidden int
+	// MLP is the width inside each block, Vocabulary the number of tokens that there are;
+	// what is tuned has both.
+	MLP, Vocabulary int
+	// TiedEmbeddings is true where words go in and come out through the same matrix.
+	TiedEmbeddings bool
 	// Architectures are the classes that the config of the form hf names.
 	Architectures []string
 	// Unserved is true where vLLM has no code for the architectures.
@@ -49,6 +54,8 @@ type Model struct {
 	// VLLM are the flags by which vLLM serves this model well, such as the parser
 	// of its tool calls, by name without dashes.
 	VLLM map[string]string
+	// Tuning says how adapters are trained; nil is a model that is not tuned.
+	Tuning *Tuning
 }
 
 // Chat is how conversations become prompts and prompts become answers, unless a

@@ -73,6 +73,14 @@ func (p Plan) GPUs() int {
 	return p.GPU.Count
 }
 
+// Kind is the label of the nodes that the plan is made for; zero is any node.
+func (p Plan) Kind() Label {
+	if p.GPU == nil {
+		return Label{}
+	}
+	return p.GPU.Kind
+}
+
 // Memory is the memory of a plan by part.
 type Memory struct {
 	// Weights is the model itself.

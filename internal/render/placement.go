@@ -12,8 +12,8 @@ import (
 )
 
 // nodes requires a node that the selector selects, labels and expressions alike, and
-// that has the GPUs of the plan.
-func nodes(selector *metav1.LabelSelector, plan model.Plan) *corev1ac.AffinityApplyConfiguration {
+// that has GPUs of the kind of the plan; the zero kind is any node.
+func nodes(selector *metav1.LabelSelector, kind model.Label) *corev1ac.AffinityApplyConfiguration {
 	term := corev1ac.NodeSelectorTerm()
 	for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
@@ -24,10 +24,10 @@ func nodes(selector *metav1.LabelSelector, plan model.Plan) *corev1ac.AffinityAp
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
 			WithKey(e.Key).WithOperator(corev1.NodeSelectorOperator(e.Operator)).WithValues(e.Values...))
 	}
-	if plan.GPU != nil && plan.GPU.Kind.Key != "" {
+	if kind.Key != "" {
 		// The plan is made for GPUs of one kind; the selector may select others besides.
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
-			WithKey(plan.GPU.Kind.Key).WithOperator(corev1.NodeSelectorOpIn).WithValues(plan.GPU.Kind.Value))
+			WithKey(kind.Key).WithOperator(corev1.NodeSelectorOpIn).WithValues(kind.Value))
 	}
 	return corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().
 		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.NodeSelector().WithNodeSelectorTerms(term)))

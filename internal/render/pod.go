@@ -51,15 +51,10 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithContainers(serve(s)).
 			WithVolumes(volumes(s)...).
 			WithVolumes(engineVolumes(s)...).
-			WithAffinity(nodes(ws.Resource.LabelSelector, s.Plan)).
+			WithAffinity(nodes(ws.Resource.LabelSelector, s.Plan.Kind())).
 			WithTolerations(tolerations()...).
-			WithSecurityContext(corev1ac.PodSecurityContext().
-				WithRunAsNonRoot(true).
-				WithRunAsUser(userID).
-				WithRunAsGroup(groupID).
-				WithFSGroup(groupID).
-				WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
-			WithImagePullSecrets(pullSecrets(s)...).
+			WithSecurityContext(unprivileged()).
+			WithImagePullSecrets(references(s.PullSecrets)...).
 			WithAutomountServiceAccountToken(false).
 			// A Service called vllm would set VLLM_PORT, which vLLM takes for its own.
 			WithEnableServiceLinks(false).
@@ -68,9 +63,14 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 
 // installRunner copies the static runner into the pod, so that any engine's image works as it is.
 func installRunner(s Serving) *corev1ac.ContainerApplyConfiguration {
+	return install(s.Images.Runner)
+}
+
+// install copies the runner out of its image.
+func install(image string) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(RunnerContainer).
-		WithImage(s.Images.Runner).
+		WithImage(image).
 		WithCommand("/kaito-runner", "install", contract.BinaryDir).
 		WithSecurityContext(locked()).
 		WithResources(corev1ac.ResourceRequirements().
@@ -134,6 +134,16 @@ func volumes(s Serving) []*corev1ac.VolumeApplyConfiguration {
 		weights(s),
 		volume().WithName(tempVolume).WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithSizeLimit(quantity(model.GiB))),
 	}, secretVolumes(s)...)
+}
+
+// unprivileged is what every pod of ours runs as.
+func unprivileged() *corev1ac.PodSecurityContextApplyConfiguration {
+	return corev1ac.PodSecurityContext().
+		WithRunAsNonRoot(true).
+		WithRunAsUser(userID).
+		WithRunAsGroup(groupID).
+		WithFSGroup(groupID).
+		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
 }
 
 // locked is what Pod Security "restricted" asks for, and a read-only root besides.

@@ -53,10 +53,10 @@ func weightsMount(s Serving) *corev1ac.VolumeMountApplyConfiguration {
 	return mount
 }
 
-// pullSecrets are for the node, which pulls images and image volumes.
-func pullSecrets(s Serving) []*corev1ac.LocalObjectReferenceApplyConfiguration {
+// references are Secrets for the node, which pulls images and image volumes.
+func references(names []string) []*corev1ac.LocalObjectReferenceApplyConfiguration {
 	var all []*corev1ac.LocalObjectReferenceApplyConfiguration
-	for _, name := range s.PullSecrets {
+	for _, name := range names {
 		all = append(all, corev1ac.LocalObjectReference().WithName(name))
 	}
 	return all
