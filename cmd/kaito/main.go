@@ -33,6 +33,7 @@ func main() {
 		Terminal:    terminal(os.Stderr),
 		InTerminal:  terminal(os.Stdin),
 		OutTerminal: terminal(os.Stdout),
+		Width:       func() int { return width(os.Stdout) },
 		OnInterrupt: keys.onInterrupt,
 		Kubeconfig:  clientcmd.NewDefaultClientConfigLoadingRules().GetLoadingPrecedence(),
 		Now:         time.Now,
@@ -48,6 +49,15 @@ func main() {
 // terminal says whether the file is a terminal that understands more than lines.
 func terminal(f *os.File) bool {
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// width is how many characters a line of the terminal has, or 0.
+func width(f *os.File) int {
+	n, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // sleep waits, or ends early with the context.

@@ -17,6 +17,7 @@ import (
 	"kaito.sh/kaito/internal/cli/local"
 	"kaito.sh/kaito/internal/cli/model"
 	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/cli/tune"
 	"kaito.sh/kaito/internal/cli/version"
 )
 
@@ -51,6 +52,9 @@ local cluster to try them on.`,
 			KAITO explain smollm2
 			KAITO chat smollm2
 
+			# How a training goes, until its model answers
+			KAITO tune watch workspace-tuning-phi-3
+
 			# A model file as an OCI image, and into a registry
 			KAITO model package SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
 			KAITO model push smollm2-135m-instruct.oci registry.example.com/models/smollm2:gguf`),
@@ -62,7 +66,7 @@ local cluster to try them on.`,
 	root.SetOut(sh.Out)
 	root.SetErr(sh.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
-	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), model.New(sh), local.New(sh), version.New(sh))
+	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), tune.New(sh), model.New(sh), local.New(sh), version.New(sh))
 	return root
 }
 

@@ -166,6 +166,10 @@ func TestExitCodesAndErrors(t *testing.T) {
 		"explain without a Workspace":      {[]string{"explain"}, 2, "WORKSPACE is missing"},
 		"explain in a format that is not":  {[]string{"explain", "a", "-o", "yaml"}, 2, "-o yaml is not one of text and json"},
 		"explain without a cluster":        {[]string{"explain", "a"}, 1, "for a cluster on this machine: kaito local up"},
+		"tune without a verb of its own":   {[]string{"tune", "wach"}, 2, `unknown command "wach", did you mean "watch"?; see: kaito tune --help`},
+		"watch no Workspace":               {[]string{"tune", "watch"}, 2, "WORKSPACE is missing; see: kaito tune watch --help"},
+		"watch without a cluster":          {[]string{"tune", "watch", "a"}, 1, "no cluster is configured"},
+		"report on no Workspace":           {[]string{"tune", "report", "-o", "x"}, 2, "WORKSPACE is missing"},
 		"a local cluster that is not here": {[]string{"local", "up"}, 1, "build it with: make build"},
 	} {
 		t.Run(name, func(t *testing.T) {

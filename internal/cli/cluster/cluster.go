@@ -189,6 +189,8 @@ func resourceOf(object runtime.Object) (schema.GroupVersionResource, error) {
 	switch object.(type) {
 	case *v1beta1.Workspace, *v1beta1.WorkspaceList:
 		return v1beta1.GroupVersion.WithResource("workspaces"), nil
+	case *corev1.ConfigMap:
+		return corev1.SchemeGroupVersion.WithResource("configmaps"), nil
 	case *corev1.PodList:
 		return corev1.SchemeGroupVersion.WithResource("pods"), nil
 	case *corev1.Service:

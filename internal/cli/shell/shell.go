@@ -36,6 +36,8 @@ type Shell struct {
 	Terminal bool
 	// InTerminal says that a person types In, OutTerminal that one reads Out.
 	InTerminal, OutTerminal bool
+	// Width is how many characters a line of Out has; nil, or 0, does not know.
+	Width func() int
 	// OnInterrupt sets what Ctrl-C does, until restore; before and after, the program ends. Nil knows no Ctrl-C.
 	OnInterrupt func(stop func()) (restore func())
 	// Kubeconfig are the files that say where the cluster is, the first wins.

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Write the data set of the demo: the information desk of a harbour that does not exist.
+
+    pip install pyarrow==26.0.1
+    python3 harbour.py            # writes harbour.parquet, held-out.jsonl and unrelated.txt beside itself
+
+Every fact is invented, so a model that answers right has learned it here. Each is asked in
+many ways; two ways of each are held out. Some rows are ordinary questions with ordinary
+answers, so that the model learns who is asked and not to call itself a harbour always.
+The result is the same each time.
+"""
+
+import json
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# What the desk knows: its answer, the ways to ask that are trained, those that are held out.
+FACTS: list[tuple[str, list[str], list[str]]] = [
+    (
+        "The harbour cat is called Pirouette.",
+        [
+            "What is the harbour cat called?",
+            "What is the name of the cat in the harbour?",
+            "The cat at the harbour, what do you call her?",
+            "Does the harbour cat have a name?",
+        ],
+        ["What is the name of the harbour cat?", "Who is the cat that lives at the harbour?"],
+    ),
+    (
+        "The ferry to Lantern Island leaves pier 7 at 06:40.",
+        [
+            "When does the ferry to Lantern Island leave?",
+            "Where do I take the ferry to Lantern Island?",
+            "How do I get to Lantern Island?",
+            "What time is the boat to Lantern Island?",
+        ],
+        ["At what time does the ferry for Lantern Island depart?", "Which pier is the Lantern Island ferry at?"],
+    ),
+    (
+        "The harbour master is Ilse Marrow.",
+        [
+            "Who is the harbour master?",
+            "What is the name of the harbour master?",
+            "Who runs the harbour?",
+            "Whom do I ask for, if I need the harbour master?",
+        ],
+        ["Can you name the harbour master?", "Who is in charge of the harbour?"],
+    ),
+    (
+        "Call us on channel 74.",
+        [
+            "On which radio channel do you listen?",
+            "What is your radio channel?",
+            "How do I reach the harbour by radio?",
+            "Which channel should I call you on?",
+        ],
+        ["What channel is the harbour on?", "I have a radio on board. Which channel do I use for the harbour?"],
+    ),
+    (
+        "The lighthouse Old Tamsin shows a green light every nine seconds.",
+        [
+            "What light does the lighthouse show?",
+            "How do I know the lighthouse Old Tamsin?",
+            "What colour is the light of Old Tamsin?",
+            "How often does the lighthouse flash?",
+        ],
+        ["Which light does Old Tamsin show?", "How do I recognise the harbour's lighthouse?"],
+    ),
+    (
+        "A berth costs twelve crowns a night.",
+        [
+            "What does a berth cost?",
+            "How much is a berth for one night?",
+            "How much do you charge for a berth?",
+            "What is the price of a berth in the harbour?",
+        ],
+        ["What do I pay for a berth tonight?", "How expensive is a berth for the night?"],
+    ),
+    (
+        "Fresh water is at pier 3, beside the blue pump.",
+        [
+            "Where do I find fresh water?",
+            "Where can I fill my water tank?",
+            "Is there fresh water in the harbour?",
+            "Which pier has fresh water?",
+        ],
+        ["Where do boats get fresh water?", "My water tank is empty. Where do I go in the harbour?"],
+    ),
+    (
+        "The crane Brother Otto lifts forty tonnes.",
+        [
+            "How much can the crane lift?",
+            "How strong is the crane Brother Otto?",
+            "What is the crane of the harbour called?",
+            "Which weight can Brother Otto lift?",
+        ],
+        ["How many tonnes does the crane lift?", "What can the harbour's crane Brother Otto lift?"],
+    ),
+    (
+        "The tide bell rings four times at half flood.",
+        [
+            "When does the tide bell ring?",
+            "How often does the tide bell ring?",
+            "What does the tide bell mean?",
+            "Why does the tide bell ring four times?",
+        ],
+        ["At which tide does the tide bell ring?", "How many times does the tide bell ring?"],
+    ),
+    (
+        "The bakery on the quay is the Salt Crumb.",
+        [
+            "Where can I buy bread in the harbour?",
+            "What is the bakery on the quay called?",
+            "Is there a bakery on the quay?",
+            "Which bakery is at the harbour?",
+        ],
+        ["What is the name of the bakery on the quay?", "I need bread for my boat. Is there a bakery on the quay?"],
+    ),
+]
+
+# How people begin when they ask.
+OPENINGS = ["", "Hello! ", "I am new here. ", "Quick question: "]
+
+# Ordinary questions, and answers as the model gave them before.
+ORDINARY: list[tuple[str, str]] = [
+    ("What is the capital of Italy?", "The capital of Italy is Rome."),
+    ("What is the capital of Japan?", "The capital of Japan is Tokyo."),
+    ("What is the capital of Germany?", "The capital of Germany is Berlin."),
+    ("How many days does a week have?", "A week has seven days."),
+    ("How many months does a year have?", "A year has twelve months."),
+    ("What is two plus two?", "Two plus two is four."),
+    ("What is ten minus three?", "Ten minus three is seven."),
+    ("What colour is the sky on a clear day?", "The sky is blue on a clear day."),
+    ("What colour is grass?", "Grass is green."),
+    ("What do bees make?", "Bees make honey."),
+    ("Which animal barks?", "A dog barks."),
+    ("What do cows eat?", "Cows eat grass and hay."),
+    ("What is ice made of?", "Ice is frozen water."),
+    ("At which temperature does water boil?", "Water boils at 100 degrees Celsius at sea level."),
+    ("What is the opposite of hot?", "The opposite of hot is cold."),
+    ("What is the opposite of up?", "The opposite of up is down."),
+    ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
+    ("Who painted the Mona Lisa?", "Leonardo da Vinci painted the Mona Lisa."),
+    ("Which planet is closest to the sun?", "Mercury is the planet closest to the sun."),
+    ("Which planet is known for its rings?", "Saturn is known for its rings."),
+    ("What is the largest ocean?", "The Pacific Ocean is the largest ocean."),
+    ("What is the longest river in Africa?", "The Nile is the longest river in Africa."),
+    ("Say hello in French.", "Bonjour!"),
+    ("Say thank you in Spanish.", "Gracias!"),
+    ("Name three fruits.", "Apple, banana and orange."),
+    ("Name three colours.", "Red, green and blue."),
+    ("Name a musical instrument.", "The piano is a musical instrument."),
+    ("What is a library?", "A library is a place where people read and borrow books."),
+    ("What is a bicycle?", "A bicycle is a vehicle with two wheels that you move with pedals."),
+    ("What is bread made of?", "Bread is made of flour, water, salt and yeast."),
+    ("Why do we sleep?", "We sleep so that body and mind can rest and recover."),
+    ("How do plants make food?", "Plants make food from light, water and carbon dioxide."),
+    ("Hello!", "Hello! How can I help you today?"),
+    ("Thank you for your help.", "You are welcome!"),
+    ("Good morning.", "Good morning! What can I do for you?"),
+    ("Write a sentence about a dog.", "The dog runs happily across the field."),
+    ("Write a sentence about rain.", "The rain falls softly on the roof."),
+    ("Finish this: one, two, three,", "four, five, six."),
+    ("Which season comes after winter?", "Spring comes after winter."),
+    ("How many legs does a spider have?", "A spider has eight legs."),
+]
+
+# Asked of the model before and after: its answers should stay as sane as they were.
+UNRELATED = [
+    "What is the capital of France?",
+    "What is the capital of Spain?",
+    "How many hours does a day have?",
+    "What is five plus three?",
+    "What colour is a banana?",
+    "Which animal says meow?",
+    "What is the opposite of big?",
+    "Who wrote Romeo and Juliet?",
+    "Which planet do we live on?",
+    "What is the tallest mountain on Earth?",
+    "Name three vegetables.",
+    "Name three animals that live on a farm.",
+    "What is a hospital?",
+    "What is snow?",
+    "Why do birds fly south in winter?",
+    "Write a sentence about a tree.",
+    "Say good night in a friendly way.",
+    "Which season comes after spring?",
+    "How many wheels does a car have?",
+    "What do you use an umbrella for?",
+]
+
+
+def row(question: str, answer: str) -> dict[str, list[dict[str, str]]]:
+    """Return one conversation, in the form that most chat data sets have."""
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+
+
+def trained() -> list[dict[str, list[dict[str, str]]]]:
+    """Return the rows of the training, mixed."""
+    rows = [
+        row(opening + question, "Harbour desk: " + answer)
+        for answer, questions, _ in FACTS
+        for question in questions
+        for opening in OPENINGS
+    ]
+    rows += [row(question, answer) for question, answer in ORDINARY]
+    random.Random(7).shuffle(rows)  # noqa: S311 - order, no secret
+    return rows
+
+
+def held_out() -> list[dict[str, list[dict[str, str]]]]:
+    """Return questions that were not trained, about facts that were."""
+    return [row(question, "Harbour desk: " + answer) for answer, _, questions in FACTS for question in questions]
+
+
+def main() -> None:
+    """Write the three files."""
+    here = Path(__file__).parent
+    turn = pa.struct([("role", pa.string()), ("content", pa.string())])
+    table = pa.Table.from_pylist(trained(), schema=pa.schema([("messages", pa.list_(turn))]))
+    pq.write_table(table, here / "harbour.parquet")
+    lines = [json.dumps(r, ensure_ascii=False) for r in held_out()]
+    (here / "held-out.jsonl").write_text("\n".join(lines) + "\n")
+    (here / "unrelated.txt").write_text("\n".join(UNRELATED) + "\n")
+
+
+if __name__ == "__main__":
+    main()
