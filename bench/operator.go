@@ -30,6 +30,7 @@ func (f *fleet) start(ctx context.Context) error {
 	f.address = metrics
 	f.running, err = f.launch(ctx, "kaito-operator", "/usr/bin/env", "KUBECONFIG="+f.plane.operator, "GOGC=50", binary,
 		"--runner-image", "registry.local:5000/kaito/runner:dev", "--llamacpp-image", "registry.local:5000/kaito/llamacpp:dev",
+		"--gate-image", "registry.local:5000/kaito/gate:dev", "--tuner-image", "registry.local:5000/kaito/tuner:dev",
 		"--models", "registry.local:5000/kaito/models", "--metrics-address", metrics, "--health-address", health)
 	if err != nil {
 		return err

@@ -56,11 +56,12 @@ helm lint charts/kaito --strict --quiet || wrong "helm lint is not content"
 diff -r config/crd/bases charts/kaito/files/crds || wrong "its CRDs are not those of config/crd/bases: run make generate"
 
 render defaults
-for image in operator runner llamacpp; do has defaults "registry.local:5000/kaito/$image:dev"; done
+for image in operator runner llamacpp gate tuner tuner-gpu; do has defaults "registry.local:5000/kaito/$image:dev"; done
 has defaults "--vllm-image=vllm/vllm-openai:v0.33.0"
 has defaults "--hub-endpoint=https://huggingface.co"
 lacks defaults "--insecure-registries"
 lacks defaults "--pull-secret"
+lacks defaults "--fetch-allow-cidrs"
 has defaults "helm.sh/resource-policy: keep"
 has defaults "name: v1alpha1"
 has defaults "name: v1beta1"
@@ -69,7 +70,7 @@ has defaults "readOnlyRootFilesystem: true"
 
 builder_values >"$work/images.yaml"
 render digests --values "$work/images.yaml"
-for image in operator runner llamacpp; do
+for image in operator runner llamacpp gate tuner; do
   has digests "kaito/$image@sha256:$(sha256sum <<<"$image" | cut -d' ' -f1)"
   lacks digests "kaito/$image:"
 done
@@ -92,9 +93,10 @@ lacks crds-not-kept "helm.sh/resource-policy"
 render all-values --set replicas=2 --set logLevel=debug --set 'imagePullSecrets[0].name=pull' --set nodeSelector.pool=system \
   --set 'tolerations[0].operator=Exists' --set podAnnotations.team=ml --set registries.models=example.com/models \
   --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1 --set 'networkPolicy.apiServerPorts={8443}' \
-  --set hub.endpoint=https://mirror.example.com/hf --set registries.insecure=true --set 'workspacePods.imagePullSecrets={one,two}'
+  --set hub.endpoint=https://mirror.example.com/hf --set registries.insecure=true --set 'workspacePods.imagePullSecrets={one,two}' \
+  --set 'fetch.allowCIDRs={10.0.0.0/8,fd00::/8}' --set images.tunerGPU.tag=v9
 for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:" "port: 8443" \
-  "--hub-endpoint=https://mirror.example.com/hf" "--insecure-registries" "--pull-secret=one" "--pull-secret=two"; do
+  "--hub-endpoint=https://mirror.example.com/hf" "--insecure-registries" "--pull-secret=one" "--pull-secret=two" "--fetch-allow-cidrs=10.0.0.0/8" "--fetch-allow-cidrs=fd00::/8" "kaito/tuner-gpu:v9"; do
   has all-values "$text"
 done
 
@@ -114,6 +116,7 @@ refuses "models" --set registries.models=https://registry.example.com/models/
 refuses "apiServerPorts" --set 'networkPolicy.apiServerPorts={https}'
 refuses "replicas" --set replicas=two
 refuses "endpoint" --set hub.endpoint=huggingface.co
+refuses "allowCIDRs" --set 'fetch.allowCIDRs={10.0.0.1}'
 refuses "imagePullSecrets" --set 'workspacePods.imagePullSecrets={My_Secret}'
 refuses "images.runner has neither a tag nor a digest" --set images.runner.tag=
 

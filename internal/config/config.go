@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -21,6 +22,12 @@ type Operator struct {
 	LlamacppImage string
 	// VLLMImage is the image of vLLM's server.
 	VLLMImage string
+	// GateImage reads, checks and tokenizes data sets.
+	GateImage string
+	// TunerImage trains on CPUs, TunerGPUImage on GPUs.
+	TunerImage, TunerGPUImage string
+	// FetchAllowCIDRs are ranges of addresses that data may be fetched from though they are not public.
+	FetchAllowCIDRs []string
 	// Models is the registry and repository prefix below which model images stand.
 	Models string
 	// InsecureRegistries lets the runner fetch model images over plain HTTP.
@@ -44,6 +51,11 @@ func (o *Operator) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RunnerImage, "runner-image", "", "image that holds kaito-runner (required)")
 	flags.StringVar(&o.LlamacppImage, "llamacpp-image", "", "image of llama.cpp's server (required)")
 	flags.StringVar(&o.VLLMImage, "vllm-image", "vllm/vllm-openai:v0.33.0", "image of vLLM's server")
+	flags.StringVar(&o.GateImage, "gate-image", "", "image that reads, checks and tokenizes data sets (required)")
+	flags.StringVar(&o.TunerImage, "tuner-image", "", "image that trains on CPUs (required)")
+	flags.StringVar(&o.TunerGPUImage, "tuner-gpu-image", "registry.local:5000/kaito/tuner-gpu:dev", "image that trains on GPUs")
+	flags.StringSliceVar(&o.FetchAllowCIDRs, "fetch-allow-cidrs", nil,
+		"ranges of addresses that data sets may be fetched from though they are not public, for example 10.0.0.0/8 (repeat or separate by commas)")
 	flags.StringVar(&o.Models, "models", "", "registry and repository prefix of the model images, for example registry.local:5000/kaito/models (required)")
 	flags.BoolVar(&o.InsecureRegistries, "insecure-registries", false, "let the runner fetch model images over plain HTTP")
 	flags.StringVar(&o.HubEndpoint, "hub-endpoint", "https://huggingface.co", "address of the hub, or of a mirror of it")
@@ -62,12 +74,20 @@ func (o *Operator) Check() error {
 		checkImage("--runner-image", o.RunnerImage),
 		checkImage("--llamacpp-image", o.LlamacppImage),
 		checkImage("--vllm-image", o.VLLMImage),
+		checkImage("--gate-image", o.GateImage),
+		checkImage("--tuner-image", o.TunerImage),
+		checkImage("--tuner-gpu-image", o.TunerGPUImage),
 		o.checkModels(),
 		o.checkHub(),
 	}
 	for _, secret := range o.PullSecrets {
 		if problems := validation.IsDNS1123Subdomain(secret); len(problems) > 0 {
 			errs = append(errs, fmt.Errorf("--pull-secret %q is no name of a Secret: %s", secret, problems[0]))
+		}
+	}
+	for _, cidr := range o.FetchAllowCIDRs {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			errs = append(errs, fmt.Errorf("--fetch-allow-cidrs %q is no range of addresses: say for example 10.0.0.0/8", cidr))
 		}
 	}
 	if o.LeaderElect && o.Namespace == "" {

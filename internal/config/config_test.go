@@ -16,6 +16,8 @@ func good() []string {
 	return []string{
 		"--runner-image=registry.local:5000/kaito/runner:dev",
 		"--llamacpp-image=registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
+		"--gate-image=registry.local:5000/kaito/gate:dev",
+		"--tuner-image=registry.local:5000/kaito/tuner:dev",
 		"--models=registry.local:5000/kaito/models",
 	}
 }
@@ -40,6 +42,9 @@ func TestDefaults(t *testing.T) {
 	want := config.Operator{
 		RunnerImage:    "registry.local:5000/kaito/runner:dev",
 		LlamacppImage:  "registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
+		GateImage:      "registry.local:5000/kaito/gate:dev",
+		TunerImage:     "registry.local:5000/kaito/tuner:dev",
+		TunerGPUImage:  "registry.local:5000/kaito/tuner-gpu:dev",
 		Models:         "registry.local:5000/kaito/models",
 		VLLMImage:      "vllm/vllm-openai:v0.33.0",
 		HubEndpoint:    "https://huggingface.co",
@@ -66,6 +71,9 @@ func TestCheckSaysWhatDoesNotDo(t *testing.T) {
 		"a hub with a password":             {"--hub-endpoint=https://a:b@hub.example", "say an address such as"},
 		"a secret with a name in capitals":  {"--pull-secret=ok,Not", `--pull-secret "Not" is no name of a Secret`},
 		"an image of vLLM that is none":     {"--vllm-image=vllm openai", `--vllm-image is "vllm openai", which is no image`},
+		"no gate":                           {"--gate-image=", "--gate-image is missing"},
+		"a trainer that is no image":        {"--tuner-gpu-image=Tuner", `--tuner-gpu-image is "Tuner", which is no image`},
+		"an address instead of a range":     {"--fetch-allow-cidrs=10.0.0.0/8,10.1.2.3", `--fetch-allow-cidrs "10.1.2.3" is no range of addresses`},
 		"a level that nobody knows":         {"--log-level=chatty", "say debug, info, warn or error"},
 		"a leader without a place to stand": {"--leader-elect", "--leader-elect needs --namespace"},
 	} {
@@ -83,7 +91,7 @@ func TestCheckSaysEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	o := parse(t, "--log-level=chatty")
 	err := o.Check()
-	for _, want := range []string{"--runner-image", "--llamacpp-image", "--models", "--log-level"} {
+	for _, want := range []string{"--runner-image", "--llamacpp-image", "--gate-image", "--tuner-image", "--models", "--log-level"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want an answer that names %s", err, want)
 		}

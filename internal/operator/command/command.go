@@ -55,7 +55,8 @@ func root(w World, started *bool) *cobra.Command {
 			"runs it, and reports. It is installed by charts/kaito and finds the cluster by its service account,\n" +
 			"or outside a cluster by KUBECONFIG.",
 		Example: "  kaito-operator --runner-image registry.local:5000/kaito/runner:dev \\\n" +
-			"    --llamacpp-image registry.local:5000/kaito/llamacpp:dev --models registry.local:5000/kaito/models",
+			"    --llamacpp-image registry.local:5000/kaito/llamacpp:dev --gate-image registry.local:5000/kaito/gate:dev \\\n" +
+			"    --tuner-image registry.local:5000/kaito/tuner:dev --models registry.local:5000/kaito/models",
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -13,7 +13,7 @@ import (
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	flags := "--runner-image=r.example/runner:1 --llamacpp-image=r.example/llamacpp:1 --models=r.example/models"
+	flags := "--runner-image=r.example/runner:1 --llamacpp-image=r.example/llamacpp:1 --gate-image=r.example/gate:1 --tuner-image=r.example/tuner:1 --models=r.example/models"
 	for name, tc := range map[string]struct {
 		args   string
 		code   int
