@@ -27,3 +27,13 @@ type Settings struct {
 	// Ignored says of each key without effect why it has none, sorted.
 	Ignored []string
 }
+
+// LoadOf is what the training asks of a machine once its longest row is known, which
+// may be much shorter than what rows may be.
+func (s Settings) LoadOf(longestRow int) model.TuneLoad {
+	load := s.Load
+	if longestRow > 0 {
+		load.Length = min(load.Length, longestRow)
+	}
+	return load
+}
