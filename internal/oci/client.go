@@ -91,7 +91,7 @@ func New(o Options) *Client {
 	if c.report == nil {
 		c.report = func(Progress) {}
 	}
-	c.base = &schemeGuard{inner: c.base, scheme: c.scheme}
+	c.base = &schemeGuard{inner: &formGuard{inner: c.base}, scheme: c.scheme}
 	return c
 }
 

@@ -2,12 +2,16 @@ package oci
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -80,6 +84,62 @@ func (c *Client) Push(ctx context.Context, dir, ref string) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, err
 	}
+	image := Image{Manifest: l.raw, MediaType: l.image.MediaType}
+	for _, b := range l.blobs() {
+		image.Blobs = append(image.Blobs, Blob{Descriptor: b, Open: func() (Content, error) { return l.open(b) }})
+	}
+	return c.push(ctx, image, ref, dir)
+}
+
+// open opens a blob of the layout.
+func (l layout) open(b v1.Descriptor) (Content, error) {
+	file, err := os.Open(l.blob(b.Digest))
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the file
+	}
+	if info, err := file.Stat(); err != nil || info.Size() != b.Size {
+		_ = file.Close()
+		return nil, fmt.Errorf("blob %s is not the %d bytes that the manifest says; package the model again", b.Digest, b.Size)
+	}
+	return file, nil
+}
+
+// Image is an image that is pushed from wherever its bytes are.
+type Image struct {
+	// Manifest is the manifest, byte for byte, and MediaType its type.
+	Manifest  []byte
+	MediaType types.MediaType
+	// Blobs are the configuration and the layers, each once.
+	Blobs []Blob
+}
+
+// Digest is that of the manifest.
+func (i Image) Digest() v1.Hash {
+	sum := sha256.Sum256(i.Manifest)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+}
+
+// Blob is one blob of an Image.
+type Blob struct {
+	v1.Descriptor
+	// Open is called for every attempt, and not at all where the registry has the blob.
+	Open func() (Content, error)
+}
+
+// Content are the bytes of a blob.
+type Content interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// PushImage uploads an image and returns its digest. It is Push without a folder: an
+// upload that was cut is continued as long as the program runs.
+func (c *Client) PushImage(ctx context.Context, image Image, ref string) (v1.Hash, error) {
+	return c.push(ctx, image, ref, "")
+}
+
+// push uploads blobs and then the manifest. notes is the folder for notes, or empty.
+func (c *Client) push(ctx context.Context, image Image, ref, notes string) (v1.Hash, error) {
 	r, err := c.parse(ref)
 	if err != nil {
 		return v1.Hash{}, err
@@ -88,35 +148,51 @@ func (c *Client) Push(ctx context.Context, dir, ref string) (v1.Hash, error) {
 	if err != nil {
 		return v1.Hash{}, fmt.Errorf("push %s: %w", ref, err)
 	}
-	p := &pusher{c: c, l: l, s: s, t: newTracker(c.report, l.blobs())}
-	for _, b := range l.blobs() {
+	var all []v1.Descriptor
+	for _, b := range image.Blobs {
+		all = append(all, b.Descriptor)
+	}
+	p := &pusher{c: c, notes: notes, s: s, t: newTracker(c.report, all)}
+	for _, b := range image.Blobs {
 		if err := p.blob(ctx, b); err != nil {
 			return v1.Hash{}, fmt.Errorf("push %s: %w", ref, explain(err))
 		}
 	}
-	err = c.retry(ctx, "push manifest", func() error {
-		return remote.Put(r, manifest{raw: l.raw, kind: l.image.MediaType}, p.s.options(ctx)...)
-	})
-	if err != nil {
+	if err := p.manifest(ctx, image, r); err != nil {
 		return v1.Hash{}, fmt.Errorf("push manifest %s: %w", ref, explain(err))
 	}
-	return l.image.Digest, nil
+	return image.Digest(), nil
 }
 
-// pusher moves the blobs of one layout to one repository.
+// pusher moves the blobs of one image to one repository.
 type pusher struct {
-	c *Client
-	l layout
-	s *session
-	t *tracker
+	c     *Client
+	notes string
+	s     *session
+	t     *tracker
+}
+
+// manifest names the image. An answer that was lost does not make a second one of it:
+// whoever watches the tag sees it move once.
+func (p *pusher) manifest(ctx context.Context, image Image, ref name.Reference) error {
+	tried := false
+	return p.c.retry(ctx, "push manifest", func() error {
+		if tried {
+			if got, err := remote.Head(ref, p.s.options(ctx)...); err == nil && got.Digest == image.Digest() {
+				return nil
+			}
+		}
+		tried = true
+		return remote.Put(ref, manifest{raw: image.Manifest, kind: image.MediaType}, p.s.options(ctx)...)
+	})
 }
 
 // blob uploads one blob, however often the line is cut.
-func (p *pusher) blob(ctx context.Context, b v1.Descriptor) error {
+func (p *pusher) blob(ctx context.Context, b Blob) error {
 	restarts := 0
 	u := &upload{
-		s: p.s, blob: b, file: p.l.blob(b.Digest), chunk: p.c.chunk, moved: p.t.at,
-		notes: notesFor(p.l.dir, p.s.repo, b.Digest, p.c.notice),
+		s: p.s, blob: b.Descriptor, open: b.Open, chunk: p.c.chunk, moved: p.t.at,
+		notes: notesFor(p.notes, p.s.repo, b.Digest, p.c.notice),
 	}
 	err := p.c.persist(ctx, "push blob "+short(b.Digest), func() (bool, error) {
 		before := u.at
@@ -131,7 +207,7 @@ func (p *pusher) blob(ctx context.Context, b v1.Descriptor) error {
 		}
 		return u.at > before, err
 	})
-	if err != nil && u.at > 0 {
+	if err != nil && u.at > 0 && p.notes != "" {
 		return fmt.Errorf("blob %s stopped after %d of %d bytes, the same command goes on from there: %w", short(b.Digest), u.at, b.Size, explain(err))
 	}
 	if err != nil {

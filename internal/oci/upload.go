@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
@@ -18,7 +17,7 @@ import (
 type upload struct {
 	s     *session
 	blob  v1.Descriptor
-	file  string
+	open  func() (Content, error)
 	chunk int64
 	notes *notes
 	// at is how much the registry has; moved hears when that changes.
@@ -49,14 +48,11 @@ func (u *upload) run(ctx context.Context) error {
 		u.notes.forget()
 		return nil
 	}
-	file, err := os.Open(u.file)
+	file, err := u.open()
 	if err != nil {
 		return finalError{err}
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || info.Size() != u.blob.Size {
-		return finalError{fmt.Errorf("blob %s is not the %d bytes that the manifest says; package the model again", u.blob.Digest, u.blob.Size)}
-	}
 	if u.blob.Size <= u.chunk || u.whole {
 		return u.inOne(ctx, file)
 	}
@@ -73,7 +69,7 @@ func (u *upload) exists(ctx context.Context) (bool, error) {
 }
 
 // inOne sends the blob with the request that commits it.
-func (u *upload) inOne(ctx context.Context, file *os.File) error {
+func (u *upload) inOne(ctx context.Context, file Content) error {
 	location, err := u.begin(ctx)
 	if err != nil {
 		return err
@@ -84,7 +80,7 @@ func (u *upload) inOne(ctx context.Context, file *os.File) error {
 
 // inChunks sends the blob piece by piece and asks the registry how far it is
 // whenever the two could disagree.
-func (u *upload) inChunks(ctx context.Context, file *os.File) error {
+func (u *upload) inChunks(ctx context.Context, file Content) error {
 	location, err := u.resume(ctx)
 	if err != nil {
 		return err
@@ -200,7 +196,7 @@ func (u *upload) status(ctx context.Context, at string) (string, error) {
 }
 
 // patch sends the next chunk.
-func (u *upload) patch(ctx context.Context, at string, file *os.File) (string, error) {
+func (u *upload) patch(ctx context.Context, at string, file Content) (string, error) {
 	n := min(u.chunk, u.blob.Size-u.at)
 	// The spec asks for START-END here, without a unit and without a total.
 	head := http.Header{"Content-Range": {fmt.Sprintf("%d-%d", u.at, u.at+n-1)}}

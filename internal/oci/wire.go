@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"os"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -21,7 +20,7 @@ type payload struct {
 	sent func(at int64)
 }
 
-func (u *upload) body(file *os.File, from, n int64) *payload {
+func (u *upload) body(file io.ReaderAt, from, n int64) *payload {
 	return &payload{SectionReader: io.NewSectionReader(file, from, n), from: from, sent: u.moved}
 }
 
