@@ -45,6 +45,8 @@ type WeightsImage struct {
 	Credentials []string `json:"credentials,omitempty"`
 	// PlainHTTP allows a registry that does not speak HTTPS.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
+	// Files are patterns of the files to fetch; none fetches all.
+	Files []string `json:"files,omitempty"`
 }
 
 // WeightsHub is one revision of a repository.
@@ -73,8 +75,22 @@ func wrongWeights(w *Weights) []string {
 	if w.Dir != "" && (!path.IsAbs(w.Dir) || path.Clean(w.Dir) != w.Dir || w.Dir == "/") {
 		out = append(out, fmt.Sprintf("weights.dir %q is not the absolute path of a folder", w.Dir))
 	}
+	if w.Image != nil {
+		out = append(out, wrongPatterns("weights.image.files", w.Image.Files)...)
+	}
 	if w.Hub != nil {
 		out = append(out, wrongHub(*w.Hub)...)
+	}
+	return out
+}
+
+// wrongPatterns names the patterns at place that match nothing because they are none.
+func wrongPatterns(place string, patterns []string) []string {
+	var out []string
+	for i, p := range patterns {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			out = append(out, fmt.Sprintf("%s[%d] %q is not a pattern", place, i, p))
+		}
 	}
 	return out
 }
@@ -88,12 +104,7 @@ func wrongHub(h WeightsHub) []string {
 	if h.Repository != "" && !validRepository(h.Repository) {
 		out = append(out, fmt.Sprintf("weights.hub.repository %q is not of the form owner/name", h.Repository))
 	}
-	for i, p := range h.Files {
-		if _, err := path.Match(p, ""); err != nil || p == "" {
-			out = append(out, fmt.Sprintf("weights.hub.files[%d] %q is not a pattern", i, p))
-		}
-	}
-	return out
+	return append(out, wrongPatterns("weights.hub.files", h.Files)...)
 }
 
 // validEndpoint says whether a hub can be reached at u, a folder of a host at most.
