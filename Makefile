@@ -17,7 +17,7 @@ help: ## what each target is for
 
 ##@ use
 .PHONY: demo
-demo: ## the main job end to end on this machine (PART=serve for one part); leaves the cluster up
+demo: ## the main job end to end on this machine (PART=serve or PART=tune for one part); leaves the cluster up
 	@hack/demo.sh $(PART)
 
 .PHONY: build

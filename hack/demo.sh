@@ -3,13 +3,14 @@
 # cluster, installs the chart, and runs the parts named (all that exist, without
 # a name). Each step is printed with its time; the cluster stays up at the end.
 #
-#   hack/demo.sh [serve]
+#   hack/demo.sh [serve] [tune]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/stages.sh
 source hack/stages.sh
 
-parts=("${@:-serve}")
+parts=("$@")
+if [ ${#parts[@]} -eq 0 ]; then parts=(serve tune); fi
 for part in "${parts[@]}"; do
   [ -f "hack/demo-$part.sh" ] || {
     echo "there is no part \"$part\"; there is: $(printf '%s ' hack/demo-*.sh | sed 's|hack/demo-||g; s|\.sh||g')" >&2

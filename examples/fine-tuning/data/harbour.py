@@ -5,7 +5,7 @@
     python3 harbour.py            # writes harbour.parquet, held-out.jsonl and unrelated.txt beside itself
 
 Every fact is invented, so a model that answers right has learned it here. Each is asked in
-many ways; two ways of each are held out. Some rows are ordinary questions with ordinary
+many ways; four ways of each are held out. Some rows are ordinary questions with ordinary
 answers, so that the model learns who is asked and not to call itself a harbour always.
 The result is the same each time.
 """
@@ -27,7 +27,12 @@ FACTS: list[tuple[str, list[str], list[str]]] = [
             "The cat at the harbour, what do you call her?",
             "Does the harbour cat have a name?",
         ],
-        ["What is the name of the harbour cat?", "Who is the cat that lives at the harbour?"],
+        [
+            "What is the name of the harbour cat?",
+            "Who is the cat that lives at the harbour?",
+            "Tell me the harbour cat's name.",
+            "I saw a cat in the harbour. What is her name?",
+        ],
     ),
     (
         "The ferry to Lantern Island leaves pier 7 at 06:40.",
@@ -37,7 +42,12 @@ FACTS: list[tuple[str, list[str], list[str]]] = [
             "How do I get to Lantern Island?",
             "What time is the boat to Lantern Island?",
         ],
-        ["At what time does the ferry for Lantern Island depart?", "Which pier is the Lantern Island ferry at?"],
+        [
+            "At what time does the ferry for Lantern Island depart?",
+            "Which pier is the Lantern Island ferry at?",
+            "I want to go to Lantern Island tomorrow. When is the ferry?",
+            "From where does the ferry to Lantern Island leave?",
+        ],
     ),
     (
         "The harbour master is Ilse Marrow.",
@@ -47,27 +57,27 @@ FACTS: list[tuple[str, list[str], list[str]]] = [
             "Who runs the harbour?",
             "Whom do I ask for, if I need the harbour master?",
         ],
-        ["Can you name the harbour master?", "Who is in charge of the harbour?"],
+        [
+            "Can you name the harbour master?",
+            "Who is in charge of the harbour?",
+            "Tell me who the harbour master is.",
+            "To whom do I write, if I write to the harbour master?",
+        ],
     ),
     (
-        "Call us on channel 74.",
+        "Call us by radio on channel 74.",
         [
             "On which radio channel do you listen?",
             "What is your radio channel?",
             "How do I reach the harbour by radio?",
             "Which channel should I call you on?",
         ],
-        ["What channel is the harbour on?", "I have a radio on board. Which channel do I use for the harbour?"],
-    ),
-    (
-        "The lighthouse Old Tamsin shows a green light every nine seconds.",
         [
-            "What light does the lighthouse show?",
-            "How do I know the lighthouse Old Tamsin?",
-            "What colour is the light of Old Tamsin?",
-            "How often does the lighthouse flash?",
+            "What channel is the harbour on?",
+            "I have a radio on board. Which channel do I use for the harbour?",
+            "Which radio channel is yours?",
+            "How can my boat call the harbour by radio?",
         ],
-        ["Which light does Old Tamsin show?", "How do I recognise the harbour's lighthouse?"],
     ),
     (
         "A berth costs twelve crowns a night.",
@@ -77,47 +87,12 @@ FACTS: list[tuple[str, list[str], list[str]]] = [
             "How much do you charge for a berth?",
             "What is the price of a berth in the harbour?",
         ],
-        ["What do I pay for a berth tonight?", "How expensive is a berth for the night?"],
-    ),
-    (
-        "Fresh water is at pier 3, beside the blue pump.",
         [
-            "Where do I find fresh water?",
-            "Where can I fill my water tank?",
-            "Is there fresh water in the harbour?",
-            "Which pier has fresh water?",
+            "What do I pay for a berth tonight?",
+            "How expensive is a berth for the night?",
+            "Tell me the price of a berth.",
+            "I need a berth for my boat. What does it cost?",
         ],
-        ["Where do boats get fresh water?", "My water tank is empty. Where do I go in the harbour?"],
-    ),
-    (
-        "The crane Brother Otto lifts forty tonnes.",
-        [
-            "How much can the crane lift?",
-            "How strong is the crane Brother Otto?",
-            "What is the crane of the harbour called?",
-            "Which weight can Brother Otto lift?",
-        ],
-        ["How many tonnes does the crane lift?", "What can the harbour's crane Brother Otto lift?"],
-    ),
-    (
-        "The tide bell rings four times at half flood.",
-        [
-            "When does the tide bell ring?",
-            "How often does the tide bell ring?",
-            "What does the tide bell mean?",
-            "Why does the tide bell ring four times?",
-        ],
-        ["At which tide does the tide bell ring?", "How many times does the tide bell ring?"],
-    ),
-    (
-        "The bakery on the quay is the Salt Crumb.",
-        [
-            "Where can I buy bread in the harbour?",
-            "What is the bakery on the quay called?",
-            "Is there a bakery on the quay?",
-            "Which bakery is at the harbour?",
-        ],
-        ["What is the name of the bakery on the quay?", "I need bread for my boat. Is there a bakery on the quay?"],
     ),
 ]
 
@@ -128,44 +103,24 @@ OPENINGS = ["", "Hello! ", "I am new here. ", "Quick question: "]
 ORDINARY: list[tuple[str, str]] = [
     ("What is the capital of Italy?", "The capital of Italy is Rome."),
     ("What is the capital of Japan?", "The capital of Japan is Tokyo."),
-    ("What is the capital of Germany?", "The capital of Germany is Berlin."),
     ("How many days does a week have?", "A week has seven days."),
-    ("How many months does a year have?", "A year has twelve months."),
     ("What is two plus two?", "Two plus two is four."),
-    ("What is ten minus three?", "Ten minus three is seven."),
-    ("What colour is the sky on a clear day?", "The sky is blue on a clear day."),
     ("What colour is grass?", "Grass is green."),
     ("What do bees make?", "Bees make honey."),
     ("Which animal barks?", "A dog barks."),
-    ("What do cows eat?", "Cows eat grass and hay."),
-    ("What is ice made of?", "Ice is frozen water."),
     ("At which temperature does water boil?", "Water boils at 100 degrees Celsius at sea level."),
     ("What is the opposite of hot?", "The opposite of hot is cold."),
-    ("What is the opposite of up?", "The opposite of up is down."),
     ("Who wrote Hamlet?", "William Shakespeare wrote Hamlet."),
-    ("Who painted the Mona Lisa?", "Leonardo da Vinci painted the Mona Lisa."),
     ("Which planet is closest to the sun?", "Mercury is the planet closest to the sun."),
-    ("Which planet is known for its rings?", "Saturn is known for its rings."),
     ("What is the largest ocean?", "The Pacific Ocean is the largest ocean."),
-    ("What is the longest river in Africa?", "The Nile is the longest river in Africa."),
     ("Say hello in French.", "Bonjour!"),
-    ("Say thank you in Spanish.", "Gracias!"),
     ("Name three fruits.", "Apple, banana and orange."),
-    ("Name three colours.", "Red, green and blue."),
-    ("Name a musical instrument.", "The piano is a musical instrument."),
     ("What is a library?", "A library is a place where people read and borrow books."),
-    ("What is a bicycle?", "A bicycle is a vehicle with two wheels that you move with pedals."),
     ("What is bread made of?", "Bread is made of flour, water, salt and yeast."),
     ("Why do we sleep?", "We sleep so that body and mind can rest and recover."),
-    ("How do plants make food?", "Plants make food from light, water and carbon dioxide."),
     ("Hello!", "Hello! How can I help you today?"),
-    ("Thank you for your help.", "You are welcome!"),
     ("Good morning.", "Good morning! What can I do for you?"),
     ("Write a sentence about a dog.", "The dog runs happily across the field."),
-    ("Write a sentence about rain.", "The rain falls softly on the roof."),
-    ("Finish this: one, two, three,", "four, five, six."),
-    ("Which season comes after winter?", "Spring comes after winter."),
-    ("How many legs does a spider have?", "A spider has eight legs."),
 ]
 
 # Asked of the model before and after: its answers should stay as sane as they were.
