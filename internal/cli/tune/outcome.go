@@ -45,10 +45,16 @@ func refusal(ws *v1beta1.Workspace) *metav1.Condition {
 	if c := fresh(ws, v1beta1.ConditionAccepted); c != nil && c.Status == metav1.ConditionFalse {
 		return c
 	}
-	if c := fresh(ws, v1beta1.ConditionWorkspaceReady); c == nil || ws.Status.State != v1beta1.StateFailed {
+	if fresh(ws, v1beta1.ConditionWorkspaceReady) == nil {
 		return nil
 	}
-	if c, bad := chain.Cause(ws); bad {
+	// While an older adapter serves, the Workspace is ready and its newest run may have failed.
+	if t := ws.Status.Tuning; t != nil && t.Phase == v1beta1.TuningFailed {
+		if c := fresh(ws, v1beta1.ConditionJobStarted); c != nil && c.Status == metav1.ConditionFalse {
+			return c
+		}
+	}
+	if c, bad := chain.Cause(ws); bad && ws.Status.State == v1beta1.StateFailed {
 		return &c
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -121,14 +122,20 @@ func TestTheOutcome(t *testing.T) {
 		"a check is on its way":           {from: "checking"},
 		"a training is on its way":        {from: "training"},
 		"a served adapter is done":        {from: "serving", done: true},
-		"a failed run says its condition": {from: "failed", done: true, err: `Workspace "tuned": JobStarted is False: TrainingOutOfMemory: The training needs more than 3Gi`},
+		"a failed run says its condition": {from: "failed", done: true, err: `Workspace "tuned": JobStarted is False: TrainingFailed: The training needs more than 3Gi`},
 		"a Workspace that is deleted ends": {from: "training", done: true, err: "is being deleted", change: func(ws *v1beta1.Workspace) {
 			ws.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
 		}},
 		"an edit that nobody has looked at is on its way": {from: "failed", change: func(ws *v1beta1.Workspace) { ws.Generation++ }},
 		"an older adapter that serves is not the new run": {from: "serving", change: func(ws *v1beta1.Workspace) { ws.Status.Tuning.RunID = "ffffffffffff" }},
-		"bad data needs an edit": {from: "checking", done: true, err: `Accepted is False: BadDataset: File "a.parquet", row 4711: no answer`, change: func(ws *v1beta1.Workspace) {
-			ws.Status.Conditions[0].Status, ws.Status.Conditions[0].Reason = metav1.ConditionFalse, "BadDataset"
+		"a new run that failed beside an older adapter is told": {from: "serving", done: true, err: "JobStarted is False: TrainingFailed: The disk is full", change: func(ws *v1beta1.Workspace) {
+			ws.Status.Tuning.RunID, ws.Status.Tuning.Phase = "ffffffffffff", v1beta1.TuningFailed
+			failed := v1beta1.JobFailed(v1beta1.ReasonTrainingFailed, "The disk is full")
+			failed.ObservedGeneration = ws.Generation
+			meta.SetStatusCondition(&ws.Status.Conditions, failed)
+		}},
+		"bad data needs an edit": {from: "checking", done: true, err: `Accepted is False: DataInvalid: File "a.parquet", row 4711: no answer`, change: func(ws *v1beta1.Workspace) {
+			ws.Status.Conditions[0].Status, ws.Status.Conditions[0].Reason = metav1.ConditionFalse, v1beta1.ReasonDataInvalid
 			ws.Status.Conditions[0].Message = `File "a.parquet", row 4711: no answer`
 		}},
 	} {
@@ -179,7 +186,7 @@ func TestWatching(t *testing.T) {
 				t.Helper()
 				return []reading{{ws: workspace(t, "training")}, {ws: workspace(t, "failed")}}
 			},
-			want: []string{"Training: step 29", "TrainingOutOfMemory"}, err: "JobStarted is False",
+			want: []string{"Training: step 29", "TrainingFailed"}, err: "JobStarted is False",
 		},
 		"over a cluster that is away for a while": {
 			readings: func(t *testing.T) []reading {
