@@ -94,7 +94,7 @@ func TestLegacyNamesFindTheirModels(t *testing.T) {
 	}
 	for alias, want := range map[string]string{
 		"phi-3-mini-128k-instruct": "microsoft/Phi-3-mini-128k-instruct", "phi-4-mini-instruct": "microsoft/Phi-4-mini-instruct",
-		"llama-3.1-8b-instruct": "meta-llama/Llama-3.1-8B-Instruct", "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3",
+		"llama-3.1-8b-instruct": "meta-llama/Llama-3.1-8B-Instruct", "mistral-7b-instruct": "mistralai/Mistral-7B-Instruct-v0.3", "mistral-7b": "mistralai/Mistral-7B-v0.3", "phi-4": "microsoft/phi-4",
 		"qwen2.5-coder-32b-instruct": "Qwen/Qwen2.5-Coder-32B-Instruct",
 	} {
 		if m, ok := c.Lookup(alias); !ok || m.HubID != want {
@@ -103,6 +103,57 @@ func TestLegacyNamesFindTheirModels(t *testing.T) {
 	}
 	if m, _ := c.Lookup("llama-3.1-8b-instruct"); !m.Gated || m.Redistributable {
 		t.Error("Llama is gated, and its licence is no free one")
+	}
+}
+
+// The reference system tunes ten presets, and so do we, and the model for development.
+func TestTheModelsThatAreTuned(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tuned []string
+	for _, id := range c.IDs() {
+		if m, _ := c.Lookup(id); m.Tuning != nil {
+			tuned = append(tuned, id)
+		}
+	}
+	want := []string{
+		"mistral-7b-v0.3", "phi-3-medium-128k-instruct", "phi-3-medium-4k-instruct", "phi-3-mini-128k-instruct", "phi-3-mini-4k-instruct",
+		"phi-3.5-mini-instruct", "phi-4", "phi-4-mini-instruct", "qwen2.5-coder-32b-instruct", "qwen2.5-coder-7b-instruct", "smollm2-135m-instruct",
+	}
+	if diff := cmp.Diff(want, tuned); diff != "" {
+		t.Errorf("models (-want +got):\n%s", diff)
+	}
+}
+
+// The widths of a model, multiplied out, must come to the size of its files: no fact can be
+// wrong alone. Norms and biases, which are left out, are less than a thousandth.
+func TestTheFactsOfWhatIsTunedGiveTheSizeOfItsFiles(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(shipped.Files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range c.IDs() {
+		m, _ := c.Lookup(id)
+		if m.Tuning == nil {
+			continue
+		}
+		matrices := 2
+		if m.TiedEmbeddings {
+			matrices = 1
+		}
+		parameters := int64(matrices * m.Vocabulary * m.Hidden)
+		for _, target := range m.Tuning.Targets {
+			l := m.Linears()[target]
+			parameters += int64(m.Layers) * int64(l.In) * int64(l.Out)
+		}
+		got, want := 2*float64(parameters), float64(m.Forms[model.FormHF].Size)
+		if got < want*0.998 || got > want*1.002 {
+			t.Errorf("%s: the facts give %.0f bytes, its files have %.0f", id, got, want)
+		}
 	}
 }
 
@@ -141,6 +192,10 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"a temperature below zero":         {"temperature: 0", "temperature: -0.1", "chat.temperature -0.1 is not between"},
 		"a share of no tokens":             {"topP: 0.9", "topP: 0", "chat.topP 0 is not above 0"},
 		"a share of more than all tokens":  {"topP: 0.9", "topP: 1.1", "chat.topP 1.1 is not above 0 and at most 1"},
+		"a tuning without widths":          {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: [q_proj]}", "tuning needs heads, hidden, mlp and vocabulary"},
+		"a tuning without weights for it":  {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: [q_proj]}", "tuning needs the form hf"},
+		"a tuning of no layer":             {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: []}", "tuning.targets is empty"},
+		"a tuning of an unknown layer":     {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: [fc1]}", `"fc1" is no linear layer that is known`},
 		"text where a number should stand": {"layers: 2", "layers: two", "read the model"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,8 +241,8 @@ func TestNear(t *testing.T) {
 		"smollm2":                 {"smollm2-135m-instruct"},
 		"SmolLM2-135M":            {"smollm2-135m-instruct"},
 		"x/smollm2-135m":          {"smollm2-135m-instruct"},
-		"mistral-7b":              {"mistral-7b-instruct-v0.3"},
-		"phi-3-mini-128k-instruc": {"phi-3-mini-128k-instruct"},
+		"mistral-7":               {"mistral-7b-instruct-v0.3", "mistral-7b-v0.3"},
+		"phi-3-mini-128k-instruc": {"phi-3-mini-128k-instruct", "phi-3-mini-4k-instruct", "phi-3-medium-128k-instruct"},
 		"gemma-9-nano":            nil,
 	} {
 		if diff := cmp.Diff(want, c.Near(name)); diff != "" {
