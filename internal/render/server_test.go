@@ -43,6 +43,33 @@ func TestTheServerAcceptsEveryGolden(t *testing.T) {
 	}
 }
 
+func TestTheServerAcceptsEveryGoldenOfATuning(t *testing.T) {
+	t.Parallel()
+	for _, file := range tuneCases(t) {
+		file = filepath.Join(filepath.Dir(file), "want.yaml")
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			t.Parallel()
+			namespace := api.Namespace(t)
+			jobs := 0
+			for _, o := range objects(t, file, namespace) {
+				if err := apply(t, o); err != nil {
+					t.Errorf("%s: %v", o.GetKind(), err)
+				}
+				if o.GetKind() != "Job" {
+					continue
+				}
+				jobs++
+				if err := api.Client(t).Create(t.Context(), podFrom(t, o), client.DryRunAll); err != nil {
+					t.Errorf("a pod of Job %s: %v", o.GetName(), err)
+				}
+			}
+			if jobs != 2 {
+				t.Errorf("%s has %d Jobs, want 2", file, jobs)
+			}
+		})
+	}
+}
+
 // Namespaces of tests enforce the strictest level of Pod Security; it judges pods, not StatefulSets.
 func TestPodsPassPodSecurityRestricted(t *testing.T) {
 	t.Parallel()
@@ -158,21 +185,27 @@ func podOf(t *testing.T, file, namespace string) *corev1.Pod {
 		if o.GetKind() != "StatefulSet" {
 			continue
 		}
-		template, _, err := unstructured.NestedMap(o.Object, "spec", "template")
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := yaml.Marshal(template)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var pod corev1.Pod
-		if err := yaml.UnmarshalStrict(data, &pod); err != nil {
-			t.Fatal(err)
-		}
-		pod.ObjectMeta = metav1.ObjectMeta{Name: o.GetName() + "-0", Namespace: namespace, Labels: pod.Labels, Annotations: pod.Annotations}
-		return &pod
+		return podFrom(t, o)
 	}
 	t.Fatalf("%s has no StatefulSet", file)
 	return nil
+}
+
+// podFrom is a pod as the controller of an object would make it.
+func podFrom(t *testing.T, o *unstructured.Unstructured) *corev1.Pod {
+	t.Helper()
+	template, _, err := unstructured.NestedMap(o.Object, "spec", "template")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := yaml.Marshal(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pod corev1.Pod
+	if err := yaml.UnmarshalStrict(data, &pod); err != nil {
+		t.Fatal(err)
+	}
+	pod.ObjectMeta = metav1.ObjectMeta{Name: o.GetName() + "-0", Namespace: o.GetNamespace(), Labels: pod.Labels, Annotations: pod.Annotations}
+	return &pod
 }

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"path"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -88,7 +90,7 @@ func prepare(t Tuning) *corev1ac.ContainerApplyConfiguration {
 func train(t Tuning) *corev1ac.ContainerApplyConfiguration {
 	c := step(TrainContainer, t.Images.Tuner, contract.Binary).
 		WithPorts(progress()).
-		WithResources(trainNeeds(t.Plan)).
+		WithResources(trainNeeds(t)).
 		WithVolumeMounts(
 			readOnly(binaryVolume, contract.BinaryDir),
 			readOnly(dataVolume, contract.DataDir),
@@ -116,16 +118,17 @@ func publish(t Tuning) *corev1ac.ContainerApplyConfiguration {
 		WithPorts(progress()).
 		WithVolumeMounts(
 			readOnly(resultsVolume, contract.ResultsDir),
-			readOnly(dataVolume, contract.SummaryFile).WithSubPath(summaryName),
+			readOnly(dataVolume, contract.SummaryFile).WithSubPath(path.Base(contract.SummaryFile)),
 		).
 		WithVolumeMounts(outputMounts(t)...)
 }
 
 // trainNeeds limits a CPU to what it asks for: a thread more than the cores that it
 // really gets makes every step wait. Memory is limited to what was planned.
-func trainNeeds(p model.TunePlan) *corev1ac.ResourceRequirementsApplyConfiguration {
+func trainNeeds(t Tuning) *corev1ac.ResourceRequirementsApplyConfiguration {
+	p := t.Plan
 	requests, limits := amounts(p.CPU, p.Memory.Total()), amounts(p.CPU, p.Memory.Total())
-	requests[corev1.ResourceEphemeralStorage] = quantity(p.Disk)
+	requests[corev1.ResourceEphemeralStorage] = quantity(p.Disk + dataRoom(t) + fetchedForTuning(t))
 	if p.GPU != nil {
 		gpus := *resource.NewQuantity(int64(p.GPU.Count), resource.DecimalSI)
 		delete(limits, corev1.ResourceCPU) // it only feeds the GPU

@@ -26,9 +26,6 @@ const (
 	checkpointsFolder = "checkpoints"
 )
 
-// summaryName is the one file of the data that publish reads.
-var summaryName = path.Base(contract.SummaryFile)
-
 // Room on the node's disk.
 const (
 	// tokenizerRoom holds the files of the model that tokenize.
@@ -124,14 +121,24 @@ func cacheRoom(t Tuning) model.Bytes {
 // tuneWeights is the image that the nodes mount, or an empty folder. A check needs of
 // the model only what tokenizes.
 func tuneWeights(t Tuning, training bool) *corev1ac.VolumeApplyConfiguration {
-	switch size := t.Model.Forms[model.FormHF].Size; {
+	switch {
 	case !training:
 		return scratch(weightsVolume, tokenizerRoom)
 	case t.Mount == "":
-		return scratch(weightsVolume, (size + size/10).CeilTo(model.MiB))
+		return scratch(weightsVolume, fetchedForTuning(t))
 	}
 	return corev1ac.Volume().WithName(weightsVolume).
 		WithImage(corev1ac.ImageVolumeSource().WithReference(t.Mount).WithPullPolicy(corev1.PullIfNotPresent))
+}
+
+// fetchedForTuning is the room for weights that prepare fetches: the files, and a tenth
+// more for what stands beside them meanwhile.
+func fetchedForTuning(t Tuning) model.Bytes {
+	if t.Mount != "" {
+		return 0
+	}
+	size := t.Model.Forms[model.FormHF].Size
+	return (size + size/10).CeilTo(model.MiB)
 }
 
 // tuneWeightsMount can be written to only by who fetches.

@@ -16,9 +16,6 @@ import (
 	"kaito.sh/kaito/internal/tuning"
 )
 
-// tuneKey is the key of the ConfigMap that becomes contract.TuneFile.
-var tuneKey = path.Base(contract.TuneFile)
-
 // Tuning is all that the objects of a tuning Workspace are made from, before and
 // while it trains.
 type Tuning struct {
@@ -70,15 +67,18 @@ func CheckJobName(ws *v1beta1.Workspace) string { return ws.Name + "-check" }
 
 // TuneConfig is the ConfigMap that every container of a check and of a tuning pod reads.
 func TuneConfig(t Tuning) *corev1ac.ConfigMapApplyConfiguration {
-	data, err := json.MarshalIndent(TuneContract(t), "", "  ")
-	if err != nil {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // templates are full of angle brackets, and people read them here
+	e.SetIndent("", "  ")
+	if err := e.Encode(TuneContract(t)); err != nil {
 		panic("the tuning's contract holds only text and numbers: " + err.Error())
 	}
 	return corev1ac.ConfigMap(TuneConfigName(t.Workspace), t.Workspace.Namespace).
 		WithLabels(labels(t.Workspace)).
 		WithAnnotations(map[string]string{v1beta1.AnnotationRunID: t.RunID}).
 		WithOwnerReferences(owner(t.Workspace)).
-		WithData(map[string]string{tuneKey: string(data) + "\n"})
+		WithData(map[string]string{path.Base(contract.TuneFile): text.String()})
 }
 
 // TuneContract is what the containers of a check and of a tuning pod are told.

@@ -7,7 +7,7 @@
 // omitempty must be there and must not be empty.
 package contract
 
-//go:generate go run ./gen ../../../runtimes/schema/runner.json
+//go:generate go run ./gen ../../../runtimes/schema
 
 // Version is the value of apiVersion in a file that this package understands.
 const Version = "runner.kaito.sh/v1"

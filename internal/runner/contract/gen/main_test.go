@@ -16,16 +16,48 @@ const folder = "../../../../runtimes/schema"
 
 func TestSchemaInTheTreeIsTheGeneratedOne(t *testing.T) {
 	t.Parallel()
-	want, err := render("..")
-	if err != nil {
-		t.Fatal(err)
+	for name := range schemas() {
+		want, err := render(name, "..")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("runtimes/schema/%s is not what the Go type says; run go generate ./internal/runner/contract (-want +got):\n%s", name, diff)
+		}
 	}
-	got, err := os.ReadFile(filepath.Join(folder, "runner.json"))
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestSchemaOfATuningTakesTheExamplesAndRefusesTheirFaults(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob(filepath.Join(folder, "examples", "tune", "*.json"))
+	if err != nil || len(names) < 4 {
+		t.Fatalf("golden examples: %v, %v", names, err)
 	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("runtimes/schema/runner.json is not what the Go type says; run go generate ./internal/runner/contract (-want +got):\n%s", diff)
+	for _, name := range names {
+		if errs := check(t, "tune.json", name, func(map[string]any) {}); len(errs) > 0 {
+			t.Errorf("%s: %v", name, errs)
+		}
+	}
+	one := filepath.Join(folder, "examples", "tune", "smollm2-qlora.json")
+	for fault, change := range map[string]func(map[string]any){
+		"a missing run":            func(m map[string]any) { delete(m, "runID") },
+		"a method in capitals":     func(m map[string]any) { m["method"] = "QLoRA" },
+		"an unknown field":         func(m map[string]any) { m["extra"] = "x" },
+		"no threads":               func(m map[string]any) { m["threads"] = float64(0) },
+		"rows of no length":        func(m map[string]any) { m["model"].(map[string]any)["maxLength"] = float64(0) },
+		"data from nowhere":        func(m map[string]any) { m["input"] = map[string]any{} },
+		"data from two places":     func(m map[string]any) { m["input"].(map[string]any)["volume"] = true },
+		"an adapter to nowhere":    func(m map[string]any) { m["output"] = map[string]any{"secretName": "x"} },
+		"a section that is a list": func(m map[string]any) { m["settings"].(map[string]any)["LoraConfig"] = []any{} },
+		"another version":          func(m map[string]any) { m["apiVersion"] = "runner.kaito.sh/v9" },
+	} {
+		if errs := check(t, "tune.json", one, change); len(errs) == 0 {
+			t.Errorf("the schema takes %s", fault)
+		}
 	}
 }
 
@@ -36,7 +68,7 @@ func TestSchemaTakesTheExamplesAndRefusesTheirFaults(t *testing.T) {
 		t.Fatalf("golden examples: %v, %v", names, err)
 	}
 	for _, name := range names {
-		if errs := check(t, name, func(map[string]any) {}); len(errs) > 0 {
+		if errs := check(t, "runner.json", name, func(map[string]any) {}); len(errs) > 0 {
 			t.Errorf("%s: %v", name, errs)
 		}
 	}
@@ -64,17 +96,17 @@ func TestSchemaTakesTheExamplesAndRefusesTheirFaults(t *testing.T) {
 		},
 		"a word for the limits": func(m map[string]any) { m["limits"] = "none" },
 	} {
-		if errs := check(t, minimal, change); len(errs) == 0 {
+		if errs := check(t, "runner.json", minimal, change); len(errs) == 0 {
 			t.Errorf("the schema takes %s", fault)
 		}
 	}
 }
 
 // check validates the changed file against the schema in the tree.
-func check(t *testing.T, name string, change func(map[string]any)) []error {
+func check(t *testing.T, against, name string, change func(map[string]any)) []error {
 	t.Helper()
 	var s spec.Schema
-	read(t, filepath.Join(folder, "runner.json"), &s)
+	read(t, filepath.Join(folder, against), &s)
 	var doc map[string]any
 	read(t, name, &doc)
 	change(doc)

@@ -24,13 +24,13 @@ type schema struct {
 	Items       *schema            `json:"items,omitempty"`
 	Properties  map[string]*schema `json:"properties,omitempty"`
 	Required    []string           `json:"required,omitempty"`
-	Additional  *bool              `json:"additionalProperties,omitempty"`
+	Additional  any                `json:"additionalProperties,omitempty"` // false, or the schema of all values
 	OneOf       []schema           `json:"oneOf,omitempty"`
 }
 
 // object describes a struct; said holds the comments by "Type.Field".
 func object(t reflect.Type, said map[string]string) *schema {
-	out := &schema{Type: "object", Description: said[t.Name()], Properties: map[string]*schema{}, Additional: new(bool)}
+	out := &schema{Type: "object", Description: said[t.Name()], Properties: map[string]*schema{}, Additional: false}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -58,6 +58,10 @@ func value(t reflect.Type, said map[string]string) *schema {
 	case reflect.Slice:
 		items := value(t.Elem(), said)
 		return &schema{Type: "array", Items: items}
+	case reflect.Map:
+		return &schema{Type: "object", Additional: value(t.Elem(), said)}
+	case reflect.Interface:
+		return &schema{}
 	case reflect.Int, reflect.Int64:
 		return &schema{Type: "integer", Minimum: new(int)}
 	case reflect.Bool:
