@@ -19,6 +19,9 @@ const (
 	MethodQLoRA = "qlora"
 )
 
+// maxRunID keeps a run's id short enough for a tag and a folder.
+const maxRunID = 40
+
 // ParseTune reads what a container of a check or of a tuning pod is told, as strictly
 // as Parse.
 func ParseTune(data []byte) (Tune, error) {
@@ -45,6 +48,9 @@ func wrongTune(t Tune) []string {
 	if t.APIVersion != "" && t.APIVersion != Version {
 		out = append(out, fmt.Sprintf("apiVersion is %q, this runner understands %q", t.APIVersion, Version))
 	}
+	if t.RunID != "" && !validRunID(t.RunID) {
+		out = append(out, fmt.Sprintf("runID %q is not made of at most %d lower-case letters, digits and dashes", t.RunID, maxRunID))
+	}
 	if t.Method != "" && t.Method != MethodLoRA && t.Method != MethodQLoRA {
 		out = append(out, fmt.Sprintf("method is %q, want %s or %s", t.Method, MethodLoRA, MethodQLoRA))
 	}
@@ -59,6 +65,9 @@ func wrongTune(t Tune) []string {
 		if n := numbers[name]; n < 0 {
 			out = append(out, fmt.Sprintf("%s is %d, below zero", name, n))
 		}
+	}
+	if t.Model.MaxLength > t.Model.Context {
+		out = append(out, fmt.Sprintf("model.maxLength is %d, more than the context of %d", t.Model.MaxLength, t.Model.Context))
 	}
 	out = append(out, wrongWeights(&t.Weights)...)
 	out = append(out, wrongInput(t.Input)...)
@@ -90,4 +99,11 @@ func wrongInput(in TuneInput) []string {
 		out = append(out, fmt.Sprintf("input.caFile %q does not begin with /", in.CAFile))
 	}
 	return out
+}
+
+// validRunID says whether id can be a part of a tag and the name of a folder.
+func validRunID(id string) bool {
+	return len(id) <= maxRunID && !strings.HasPrefix(id, "-") && !strings.ContainsFunc(id, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
 }
