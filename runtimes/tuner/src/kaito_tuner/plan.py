@@ -121,7 +121,7 @@ def steps(job: Job, rows: int) -> int:
             f"{TRAINING}.dataloader_drop_last leaves none of the {rows} rows in a batch of {batch}; "
             f"set per_device_train_batch_size to at most {rows}, or leave dataloader_drop_last out",
         )
-    an_epoch = math.ceil(whole / int(job.value(TRAINING, "gradient_accumulation_steps", 4)))
+    an_epoch = math.ceil(whole / int(job.value(TRAINING, "gradient_accumulation_steps", 1)))
     return math.ceil(float(job.value(TRAINING, "num_train_epochs", 3.0)) * an_epoch)
 
 
@@ -137,7 +137,7 @@ def arguments(job: Job, machine: Machine, chosen: Precision, total: int) -> dict
         said.pop(key, None)
     shuffled = bool(job.value("DatasetConfig", "shuffle_dataset", True))
     said.setdefault("per_device_train_batch_size", 2)
-    said.setdefault("gradient_accumulation_steps", 4)
+    said.setdefault("gradient_accumulation_steps", 1)
     said.setdefault("learning_rate", 2e-4)
     said.setdefault("warmup_steps", 0.03)
     said.setdefault("seed", 42)
@@ -169,7 +169,7 @@ def arguments(job: Job, machine: Machine, chosen: Precision, total: int) -> dict
 def remedy(job: Job, machine: Machine, longest: int) -> str:
     """Say what would need less memory, the cheapest first."""
     batch = int(job.value(TRAINING, "per_device_train_batch_size", 2))
-    gather = int(job.value(TRAINING, "gradient_accumulation_steps", 4))
+    gather = int(job.value(TRAINING, "gradient_accumulation_steps", 1))
     ways = []
     if batch > 1:
         ways.append(
