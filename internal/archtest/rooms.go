@@ -45,6 +45,7 @@ func rooms() map[string]room {
 		"internal/buildinfo":           {only: []string{}},
 		"internal/model":               {bans: join(pure, []string{"k8s.io"})},
 		"internal/near":                {only: []string{}},
+		"internal/dataset":             {keys: []string{"internal/near"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/catalog":             {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
 		"internal/instance":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/estimate":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
