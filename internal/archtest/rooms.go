@@ -54,7 +54,7 @@ func rooms() map[string]room {
 		"internal/engine/flags/gen":    {keys: []string{"internal/engine/flags"}},
 		"internal/runner/contract":     {bans: pure},
 		"internal/runner/contract/gen": {keys: []string{"internal/runner/contract"}},
-		"internal/runner/ending":       {bans: cluster},
+		"internal/runner/ending":       {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/runner/standin":      {closed: true},
 		"internal/render": {
 			keys: []string{"api/v1beta1", "internal/model", "internal/engine", "internal/runner/contract", "internal/runner/ending", "internal/tuning"},
