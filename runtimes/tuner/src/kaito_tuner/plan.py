@@ -95,16 +95,14 @@ def quantization(job: Job, chosen: Precision) -> dict[str, Any] | None:
         raise ProblemError(CONFIG_INVALID, f"{QUANTIZATION} asks for 4 and for 8 bits; leave one out")
     if not eight:
         said["load_in_4bit"] = True
-        said["bnb_4bit_compute_dtype"] = chosen.compute
-        said.setdefault("bnb_4bit_quant_type", "nf4")
-        said.setdefault("bnb_4bit_use_double_quant", True)
+        said = _ours(QUANTIZATION) | said | {"bnb_4bit_compute_dtype": chosen.compute}
     said.pop("quant_method", None)
     return said
 
 
 def lora(job: Job) -> dict[str, Any]:
     """Answer the arguments of LoraConfig."""
-    said = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", **_free(job, LORA_SECTION)}
+    said = _ours(LORA_SECTION) | _free(job, LORA_SECTION)
     return said | {"task_type": "CAUSAL_LM", "bias": "none"}
 
 
@@ -113,7 +111,7 @@ def steps(job: Job, rows: int) -> int:
     most = int(job.value(TRAINING, "max_steps", -1))
     if most > 0:
         return most
-    batch = int(job.value(TRAINING, "per_device_train_batch_size", 2))
+    batch = int(_said(job, "per_device_train_batch_size"))
     whole = rows // batch if job.value(TRAINING, "dataloader_drop_last", False) else math.ceil(rows / batch)
     if whole == 0:
         raise ProblemError(
@@ -122,12 +120,12 @@ def steps(job: Job, rows: int) -> int:
             f"set per_device_train_batch_size to at most {rows}, or leave dataloader_drop_last out",
         )
     an_epoch = math.ceil(whole / int(job.value(TRAINING, "gradient_accumulation_steps", 1)))
-    return math.ceil(float(job.value(TRAINING, "num_train_epochs", 3.0)) * an_epoch)
+    return math.ceil(float(_said(job, "num_train_epochs")) * an_epoch)
 
 
 def keep(job: Job) -> int:
     """Answer how many checkpoints stay."""
-    return max(1, int(job.value(TRAINING, "save_total_limit", 2)))
+    return max(1, int(_said(job, "save_total_limit")))
 
 
 def arguments(job: Job, machine: Machine, chosen: Precision, total: int) -> dict[str, Any]:
@@ -168,7 +166,7 @@ def arguments(job: Job, machine: Machine, chosen: Precision, total: int) -> dict
 
 def remedy(job: Job, machine: Machine, longest: int) -> str:
     """Say what would need less memory, the cheapest first."""
-    batch = int(job.value(TRAINING, "per_device_train_batch_size", 2))
+    batch = int(_said(job, "per_device_train_batch_size"))
     gather = int(job.value(TRAINING, "gradient_accumulation_steps", 1))
     ways = []
     if batch > 1:
@@ -210,3 +208,17 @@ def _free(job: Job, section: str) -> dict[str, Any]:
         for key, value in job.section(section).items()
         if value is not None and not (key in rules and rules[key].owned)
     }
+
+
+def _ours(section: str) -> dict[str, Any]:
+    """Answer our own defaults of a section; the operator has filled them in already."""
+    return {
+        key: rule.default
+        for key, rule in RULES[section].items()
+        if rule.has_default and rule.default is not None and not rule.owned
+    }
+
+
+def _said(job: Job, key: str) -> Any:
+    """Answer a training argument, or our default of it."""
+    return job.value(TRAINING, key, RULES[TRAINING][key].default)

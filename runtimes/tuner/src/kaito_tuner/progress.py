@@ -61,8 +61,6 @@ class Reporter:
 
     out: TextIO
     meter: Meter
-    loss: float | None = None
-    learning_rate: float | None = None
     last: float = field(default=-math.inf)
 
     def say(self, event: str, **more: Any) -> None:
@@ -72,14 +70,12 @@ class Reporter:
     def progress(self, step: int, logs: Mapping[str, Any] | None = None) -> None:
         """Tell a finished step; without a new loss not more often than once a second."""
         now = self.meter.clock()
-        if logs and "loss" in logs:
-            self.loss, self.learning_rate = float(logs["loss"]), float(logs.get("learning_rate", 0.0))
-        elif now - self.last < PATIENCE and step < self.meter.total:
+        if logs is None and now - self.last < PATIENCE:
             return
         self.last = now
         said: dict[str, Any] = {"step": step, "totalSteps": self.meter.total}
-        if self.loss is not None:
-            said |= {"loss": round(self.loss, 6), "learningRate": self.learning_rate}
+        if logs is not None:
+            said |= {"loss": round(float(logs["loss"]), 4), "learningRate": float(logs.get("learning_rate", 0))}
         said["tokensPerSecond"] = round(self.meter.rate(), 2)
         said["remainingSeconds"] = round(self.meter.remaining(step), 1)
         self.say("progress", **said)

@@ -18,7 +18,15 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerFast, TrainerCallback
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    PreTrainedTokenizerFast,
+    TrainerCallback,
+    TrainerState,
+)
+from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from kaito_tuner import checkpoints, plan
@@ -93,14 +101,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell a step, and leave with a checkpoint when asked to."""
-        self.reporter.progress(state.global_step)
+        if not control.should_log:
+            self.reporter.progress(state.global_step)
         if self.asked_to_stop() and state.global_step < state.max_steps:
             control.should_training_stop = True
             control.should_save = args.save_strategy != "no"
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-        """Tell a loss."""
-        self.reporter.progress(state.global_step, logs)
+        """Tell a loss; the summary at the end has none."""
+        if logs and "loss" in logs:
+            self.reporter.progress(state.global_step, logs)
 
     def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Seal the checkpoint that was just written, then let old ones go."""
@@ -118,6 +128,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def __init__(self, *args: Any, reporter: Reporter, **kwargs: Any) -> None:
         """Train adapters in float32: what is saved is then what was trained, and a resumed run the same run."""
         super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)
         self.reporter = reporter
         for parameter in self.model.parameters():
             if parameter.requires_grad:
@@ -200,7 +211,7 @@ class Run:
         meter = self.reporter.meter
         if resumed:
             meter.earlier_seconds, meter.earlier_tokens = resumed.seconds, resumed.tokens
-            self.reporter.say("resumed", step=resumed.step)
+            self.reporter.say("resumed", step=resumed.step, losses=curve(_points(_state(resumed))))
         if resumed and resumed.step >= self.total:
             self._restore(trainer, resumed)
         else:
@@ -266,7 +277,7 @@ class Run:
     def _restore(self, trainer: Trainer, done: checkpoints.Checkpoint) -> None:
         """Take over a run that had only its adapter left to write."""
         trainer.model.load_adapter(str(done.folder), "default", is_trainable=True)
-        trainer.state = trainer.state.load_from_json(str(done.folder / "trainer_state.json"))
+        trainer.state = _state(done)
         self.reporter.meter.begin(done.step, self.total)
 
     def _publish(self, model: PeftModel) -> None:
@@ -284,7 +295,7 @@ class Run:
     def _sum_up(self, trainer: Trainer, resumed: int) -> dict[str, Any]:
         """Answer contract.Training."""
         meter, state = self.reporter.meter, trainer.state
-        points = [(int(entry["step"]), float(entry["loss"])) for entry in state.log_history if "loss" in entry]
+        points = _points(state)
         seconds, model = meter.all_seconds, trainer.model
         said: dict[str, Any] = {
             "steps": state.global_step,
@@ -300,6 +311,15 @@ class Run:
             "losses": curve(points),
         }
         return said
+
+
+def _state(done: checkpoints.Checkpoint) -> TrainerState:
+    return TrainerState.load_from_json(str(done.folder / "trainer_state.json"))
+
+
+def _points(state: TrainerState) -> list[tuple[int, float]]:
+    """Answer the curve so far, that of earlier pods included."""
+    return [(int(entry["step"]), float(entry["loss"])) for entry in state.log_history if "loss" in entry]
 
 
 def peak_bytes() -> int:
