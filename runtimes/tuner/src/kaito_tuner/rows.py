@@ -1,5 +1,7 @@
 """Rows that are tokenized already, and how they become batches. Nothing here needs torch."""
 
+from __future__ import annotations
+
 import json
 import random
 from array import array
