@@ -21,6 +21,16 @@ type Input struct {
 	Weights string
 	// Port is where the engine listens, on loopback.
 	Port int
+	// Adapters are loaded beside the model, in this order.
+	Adapters []Adapter
+}
+
+// Adapter is a LoRA adapter that a server loads when it starts.
+type Adapter struct {
+	// Name is the model id under which it answers.
+	Name string
+	// Path is its file for llama.cpp, its folder for vLLM.
+	Path string
 }
 
 // Command is how one server is started. It is never a shell line.

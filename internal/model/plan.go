@@ -16,6 +16,20 @@ type Wish struct {
 	CacheBits int
 	// PromptCache is the memory for finished conversations, where nil is not said.
 	PromptCache *Bytes
+	// Adapters are those that are served beside the model.
+	Adapters Adapters
+}
+
+// Adapters are LoRA adapters that are served beside a model.
+type Adapters struct {
+	// Ranks are those of each; 0 is not known before the adapter is there.
+	Ranks []int
+	// MaxRank is the largest rank that the engine takes; a planner fills it in where it is 0.
+	MaxRank int
+	// AtOnce is how many may be in use in one step; a planner fills it in where it is 0.
+	AtOnce int
+	// Each is the most that one of them takes in 32 bits; a planner fills it in.
+	Each Bytes
 }
 
 // Wishes are what a user asks of a plan, by engine.
@@ -41,8 +55,10 @@ type Plan struct {
 	CPU MilliCPU
 	// Memory is what the engine's container asks for, by part.
 	Memory Memory
-	// Disk is what it writes on the node's disk, weights not counted.
+	// Disk is what it writes on the node's disk, weights and adapters not counted.
 	Disk Bytes
+	// Adapters are those that are served beside the model.
+	Adapters Adapters
 	// GPU is how GPUs are used; nil runs on the CPU.
 	GPU *GPUPlan
 	// Note says what a user would ask about the plan; empty mostly.
@@ -89,6 +105,8 @@ type Memory struct {
 	KVCache Bytes
 	// PromptCache keeps the state of finished conversations for their next turn.
 	PromptCache Bytes
+	// Adapters are those that are served beside the model.
+	Adapters Bytes
 	// Overhead is what engine and runner need besides.
 	Overhead Bytes
 	// Shared is memory through which the processes of an engine talk.
@@ -97,5 +115,5 @@ type Memory struct {
 
 // Total is the sum of the parts in whole MiB.
 func (m Memory) Total() Bytes {
-	return (m.Weights + m.KVCache + m.PromptCache + m.Overhead + m.Shared).CeilTo(MiB)
+	return (m.Weights + m.KVCache + m.PromptCache + m.Adapters + m.Overhead + m.Shared).CeilTo(MiB)
 }

@@ -25,7 +25,7 @@ const (
 // cache, which counts as the pod's memory and may be dropped at any time.
 func needs(s Serving) *corev1ac.ResourceRequirementsApplyConfiguration {
 	requests := amounts(s.Plan.CPU, s.Plan.Memory.Total())
-	if disk := s.Plan.Disk + fetched(s); disk > 0 {
+	if disk := s.Plan.Disk + fetched(s) + adaptersRoom(s); disk > 0 {
 		requests[corev1.ResourceEphemeralStorage] = quantity(disk)
 	}
 	if s.Plan.GPU == nil {

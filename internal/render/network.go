@@ -14,7 +14,7 @@ import (
 const dnsPort = 53
 
 // NetworkPolicy lets everybody ask the model, and lets the pods of a Workspace talk
-// to each other and, where they fetch their weights, to the world. What a template's
+// to each other and, where they fetch weights or adapters, to the world. What a template's
 // containers call is not known, so their way out is left as it is.
 func NetworkPolicy(s Serving) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	spec := networkingv1ac.NetworkPolicySpec().
@@ -36,7 +36,7 @@ func NetworkPolicy(s Serving) *networkingv1ac.NetworkPolicyApplyConfiguration {
 // egress is nothing for a single pod whose weights the node brings: it only answers.
 func egress(s Serving) []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
 	rule := networkingv1ac.NetworkPolicyEgressRule
-	if s.Weights.Fetch != nil {
+	if s.Weights.Fetch != nil || fetchesAdapters(s) {
 		// A policy knows neither names of hosts nor the ports behind a Service or a
 		// redirect, so what would be named here would be wrong for somebody.
 		return []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{rule()}

@@ -48,9 +48,11 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 		}).
 		WithSpec(corev1ac.PodSpec().
 			WithInitContainers(installRunner(s)).
+			WithInitContainers(bringAdapters(s)...).
 			WithContainers(serve(s)).
 			WithVolumes(volumes(s)...).
 			WithVolumes(engineVolumes(s)...).
+			WithVolumes(adapterVolumes(s)...).
 			WithAffinity(nodes(ws.Resource.LabelSelector, s.Plan.Kind())).
 			WithTolerations(tolerations()...).
 			WithSecurityContext(unprivileged()).
@@ -98,7 +100,8 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 			mount().WithName(tempVolume).WithMountPath("/tmp"),
 		).
 		WithVolumeMounts(secretMounts(s)...).
-		WithVolumeMounts(engineMounts(s)...)
+		WithVolumeMounts(engineMounts(s)...).
+		WithVolumeMounts(adapterMounts(s)...)
 }
 
 // startupTries allows 5 minutes and 18 seconds for each GiB, tried every other

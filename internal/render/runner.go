@@ -46,7 +46,7 @@ func Contract(s Serving) contract.Serve {
 		Workspace:  s.Workspace.Name,
 		Model: contract.Model{
 			ID:      engine.ServedID(s.Model),
-			Aliases: engine.ServedAliases(s.Model),
+			Aliases: aliases(s),
 			Context: s.Plan.Context,
 		},
 		Engine: contract.Engine{
@@ -57,8 +57,10 @@ func Contract(s Serving) contract.Serve {
 			HealthPath: s.Command.HealthPath,
 			Files:      s.Command.Files,
 		},
-		Weights: s.Weights.Fetch,
-		Limits:  contract.Limits{DrainSeconds: drainSeconds, MaxInFlight: mostInFlight(s)},
+		Weights:     s.Weights.Fetch,
+		Adapters:    adapterContracts(s),
+		AdapterBase: adapterBase(s),
+		Limits:      contract.Limits{DrainSeconds: drainSeconds, MaxInFlight: mostInFlight(s)},
 	}
 }
 

@@ -48,6 +48,8 @@ type Serve struct {
 	Weights *Weights `json:"weights,omitempty"`
 	// Adapters answer beside the model, each by its name.
 	Adapters []Adapter `json:"adapters,omitempty"`
+	// AdapterBase is what is known of the model; it is there where there are adapters.
+	AdapterBase *AdapterBase `json:"adapterBase,omitempty"`
 }
 
 // Model names the model that is served.

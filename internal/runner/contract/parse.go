@@ -119,7 +119,7 @@ func wrong(s Serve) []string {
 			out = append(out, fmt.Sprintf("engine.env[%d].name %q is not a variable's name", i, e.Name))
 		}
 	}
-	return append(out, wrongWeights(s.Weights)...)
+	return append(append(out, wrongWeights(s.Weights)...), wrongAdapters(s)...)
 }
 
 // validURL says whether the runner can reach an engine at u.
