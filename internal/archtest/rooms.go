@@ -86,6 +86,7 @@ func rooms() map[string]room {
 		"internal/runner/fetch":         {keys: []string{"internal/runner/ending", "internal/runner/fetch", "internal/oci"}, bans: cluster},
 		"internal/runner/fetch/hubtest": {closed: true},
 		"internal/runner":               {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
+		"internal/runner/adapters":      {keys: []string{"internal/runner", "internal/adapter"}, bans: cluster},
 		"internal/cli": {
 			keys: []string{
 				"api/v1beta1", "internal/cli", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
