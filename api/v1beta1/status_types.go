@@ -270,6 +270,14 @@ type DatasetStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Tokens *int64 `json:"tokens,omitempty"`
+	// longestRow is the number of tokens of the longest row that is used.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	LongestRow *int32 `json:"longestRow,omitempty"`
+	// bytes is the size of the files.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Bytes *int64 `json:"bytes,omitempty"`
 	// format is messages, conversations, prompt-completion or text.
 	// +kubebuilder:validation:MaxLength=63
 	// +optional

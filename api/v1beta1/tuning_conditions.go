@@ -83,6 +83,29 @@ func CheckingDataset() metav1.Condition {
 	return AcceptedUnknown(ReasonCheckingDataset, "The data set and the push are being checked; a node is asked for afterwards")
 }
 
+// StoppingRun says that the pods of an earlier run still end.
+func StoppingRun() metav1.Condition {
+	return AcceptedUnknown(ReasonStoppingRun, "The run before is being stopped at a checkpoint; this one begins afterwards")
+}
+
+// TuningConfigNotFound says which ConfigMap is missing.
+func TuningConfigNotFound(name string) metav1.Condition {
+	return Refused(ReasonConfigMapNotFound,
+		"ConfigMap %q, which tuning.config names, is not in this namespace: create it with the key %s, it is picked up at once", name, ConfigKeyTuning)
+}
+
+// NodesNotProvisioned is honest about nodes that nobody makes yet.
+func NodesNotProvisioned(instanceType, selector string) metav1.Condition {
+	return no(ConditionNodesReady, ReasonNotYetSupported,
+		"This version of the operator makes no nodes of resource.instanceType %q yet: create a Workspace without it and label a node of your own (%s), or install a version that makes nodes",
+		instanceType, selector)
+}
+
+// NodesNotNeeded says that the adapter is published and nothing is to run.
+func NodesNotNeeded() metav1.Condition {
+	return yes(ConditionNodesReady, ReasonNodesReady, "The adapter is published, and no node is needed any more")
+}
+
 // AcceptedTuning says that the model can be tuned as the Workspace asks.
 func AcceptedTuning(model string, notes ...string) metav1.Condition {
 	return accepted(fmt.Sprintf("Model %q can be tuned on this data set, and served afterwards", model), notes)

@@ -187,7 +187,8 @@ func (w *Writer) remove(ctx context.Context, c Child) error {
 		return nil
 	}
 	only := client.Preconditions{UID: ptr.To(c.Have.GetUID())}
-	if err := w.client.Delete(ctx, c.Have, only); client.IgnoreNotFound(err) != nil {
+	// The API server would leave the pods of a Job behind, for the sake of clients of long ago.
+	if err := w.client.Delete(ctx, c.Have, only, client.PropagationPolicy(metav1.DeletePropagationBackground)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete %s %q: %w", c.Kind, c.Name, err)
 	}
 	return nil

@@ -30,6 +30,7 @@ type instruments struct {
 	workspaces client.Reader
 	elected    <-chan struct{}
 	states     *prometheus.Desc
+	tunings    tuningDescs
 }
 
 func newInstruments() *instruments {
@@ -41,7 +42,8 @@ func newInstruments() *instruments {
 			// From a pod on a warm node to hundreds of gigabytes on a cold one.
 			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600},
 		}, []string{"phase"}),
-		states: prometheus.NewDesc("kaito_workspaces", "Workspaces by state, as the leader sees them.", []string{"state"}, nil),
+		states:  prometheus.NewDesc("kaito_workspaces", "Workspaces by state, as the leader sees them.", []string{"state"}, nil),
+		tunings: newTuningDescs(),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "kaito_build_info", Help: "Always 1; the labels say what runs.",
@@ -64,7 +66,10 @@ func (i *instruments) Started(s v1beta1.StartupStatus) {
 }
 
 // Describe names what Collect makes.
-func (i *instruments) Describe(to chan<- *prometheus.Desc) { to <- i.states }
+func (i *instruments) Describe(to chan<- *prometheus.Desc) {
+	to <- i.states
+	i.tunings.describe(to)
+}
 
 // Collect counts the Workspaces of the cache; a replica that waits for its turn counts none.
 func (i *instruments) Collect(to chan<- prometheus.Metric) {
@@ -90,6 +95,7 @@ func (i *instruments) Collect(to chan<- prometheus.Metric) {
 			state = v1beta1.StatePending // not looked at yet
 		}
 		counts[state]++
+		i.tunings.collect(&list.Items[w], to)
 	}
 	for state, n := range counts {
 		to <- prometheus.MustNewConstMetric(i.states, prometheus.GaugeValue, float64(n), string(state))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -34,6 +35,7 @@ import (
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/kube"
 	"kaito.sh/kaito/internal/startup"
+	"kaito.sh/kaito/internal/tuneprogress"
 )
 
 // leaseName is the lease that replicas compete for.
@@ -95,12 +97,13 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
 	meters.workspaces, meters.elected = mgr.GetCache(), mgr.Elected()
-	startups := startup.New(clock.RealClock{})
+	startups, tunings := startup.New(clock.RealClock{}), tuneprogress.New(clock.RealClock{})
 	err = errors.Join(
 		mgr.Add(startups),
+		mgr.Add(tunings),
 		mgr.AddHealthzCheck("alive", healthz.Ping),
 		mgr.AddReadyzCheck("cache", synced(mgr)),
-		controllers(ctx, mgr, models, cfg, beside{startups, meters}),
+		controllers(ctx, mgr, models, cfg, beside{startups, tunings, meters}),
 	)
 	return mgr, err
 }
@@ -121,6 +124,7 @@ func synced(mgr ctrl.Manager) healthz.Checker {
 // beside is what works beside the controllers.
 type beside struct {
 	startups *startup.Prober
+	tunings  *tuneprogress.Watcher
 	meters   *instruments
 }
 
@@ -137,9 +141,11 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 			Images: workspace.Images{
 				Runner:  cfg.RunnerImage,
 				Engines: map[string]string{"llamacpp": cfg.LlamacppImage, "vllm": cfg.VLLMImage},
+				Gate:    cfg.GateImage, Tuner: cfg.TunerImage, TunerGPU: cfg.TunerGPUImage,
 			},
 			Sources: workspace.Sources{
 				Models: cfg.Models, PlainHTTP: cfg.InsecureRegistries, Hub: cfg.HubEndpoint, PullSecrets: cfg.PullSecrets,
+				AllowCIDRs: cfg.FetchAllowCIDRs, Namespace: cfg.Namespace,
 			},
 		},
 		Cached:   mgr.GetClient(),
@@ -148,6 +154,7 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 		Recorder: mgr.GetEventRecorder(v1beta1.FieldOwner),
 		Clock:    clock.RealClock{},
 		Startups: by.startups,
+		Tunings:  by.tunings,
 		Meter:    by.meters,
 	}).SetupWith(ctx, mgr)
 }
@@ -157,7 +164,7 @@ func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	// Not all of Kubernetes: what is not registered costs no memory.
 	for _, add := range []func(*runtime.Scheme) error{
-		corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme,
+		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme,
 		coordinationv1.AddToScheme, eventsv1.AddToScheme, v1beta1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {

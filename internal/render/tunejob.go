@@ -31,6 +31,8 @@ const (
 const (
 	// mostResumes is how often a run goes on in another pod after one was lost.
 	mostResumes = 3
+	// MostPods is how many pods a run may have.
+	MostPods = mostResumes + 1
 	// mostChecks waits out a data host that does not answer for some ten minutes,
 	// because the Job doubles its wait from 10 seconds on.
 	mostChecks = 6

@@ -19,12 +19,16 @@ var errRefused = errors.New("refused by the API server")
 // act writes the children of a decision. It says whether some are left for the next
 // pass: where many Workspaces come at once, all their pods start before the rest is made.
 func (r *Reconciler) act(ctx context.Context, o observed, d decision) (more bool, err error) {
-	if d.serving == nil {
-		return false, nil
+	var children []kube.Child
+	if d.tuned != nil {
+		children = wantedByTuning(o, d)
 	}
-	children := wanted(o, *d.serving)
-	if server := slices.IndexFunc(children, isServer); o.server == nil {
-		children, more = children[:server+1], true
+	if d.serving != nil {
+		serving := wanted(o, *d.serving)
+		if server := slices.IndexFunc(serving, isServer); o.server == nil {
+			serving, more = serving[:server+1], true
+		}
+		children = append(children, serving...)
 	}
 	err = r.writer.Apply(ctx, children)
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
@@ -43,9 +47,12 @@ func (d *decision) refusedByServer(o observed, err error) {
 		d.inference = stands(o, d.accepted)
 		return
 	}
-	refused := v1beta1.InferenceNotReady(v1beta1.ReasonPodRejected,
-		"The API server does not accept an object of this Workspace: %v; see the quotas and policies of namespace %q", err, o.ws.Namespace)
-	d.inference = refused
+	const words = "The API server does not accept an object of this Workspace: %v; see the quotas and policies of namespace %q"
+	if d.tuned != nil && d.serving == nil {
+		d.job = v1beta1.JobFailed(v1beta1.ReasonPodRejected, words, err, o.ws.Namespace)
+		return
+	}
+	d.inference = v1beta1.InferenceNotReady(v1beta1.ReasonPodRejected, words, err, o.ws.Namespace)
 }
 
 // aboutTemplate is true of an answer about the user's own pod template.

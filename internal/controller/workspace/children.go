@@ -77,7 +77,11 @@ func own(ws *v1beta1.Workspace) string { return ws.Name }
 func Kinds() []client.Object {
 	var kinds []client.Object
 	seen := map[string]bool{}
-	for _, c := range children() {
+	all := children()
+	for _, c := range tuneChildren() {
+		all = append(all, c.child)
+	}
+	for _, c := range all {
 		if !seen[c.kind] {
 			kinds = append(kinds, c.empty())
 		}

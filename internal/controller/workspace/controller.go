@@ -46,6 +46,7 @@ type Reconciler struct {
 	clock   clock.PassiveClock
 
 	startups Startups
+	tunings  Tunings
 	meter    Meter
 }
 
@@ -65,6 +66,8 @@ type Inputs struct {
 	Clock clock.PassiveClock
 	// Startups asks pods how they started.
 	Startups Startups
+	// Tunings asks pods how far their training is.
+	Tunings Tunings
 	// Meter counts.
 	Meter Meter
 }
@@ -77,12 +80,18 @@ type Meter interface {
 
 // New makes a Reconciler.
 func New(in Inputs) *Reconciler {
-	return &Reconciler{planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock, startups: in.Startups, meter: in.Meter}
+	return &Reconciler{
+		planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock,
+		startups: in.Startups, tunings: in.Tunings, meter: in.Meter,
+	}
 }
 
 // Reconcile makes one pass over one Workspace.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	o, err := r.observe(ctx, req.NamespacedName)
+	if apierrors.IsNotFound(err) || err == nil && !o.ws.DeletionTimestamp.IsZero() {
+		r.tunings.Forget(req.NamespacedName)
+	}
 	if err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -92,7 +101,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	d := r.planner.decide(o)
 	more, err := r.act(ctx, o, d)
 	if apierrors.IsAlreadyExists(err) {
-		if err := r.lookLive(ctx, &o, *d.serving); err != nil {
+		if err := r.lookLive(ctx, &o, d); err != nil {
 			return ctrl.Result{}, err
 		}
 		d = r.planner.decide(o)
@@ -108,6 +117,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		d.refusedByServer(o, err)
 	}
 	r.askStartup(o, d)
+	if o.ws.Tuning != nil {
+		r.askProgress(o, d)
+	}
 	return ctrl.Result{}, errors.Join(err, r.report(ctx, o.ws, d))
 }
 
@@ -139,6 +151,8 @@ func (r *Reconciler) answers(ctx context.Context, queue workqueue.TypedRateLimit
 		for {
 			select {
 			case ws := <-r.startups.News():
+				queue.Add(ctrl.Request{NamespacedName: ws})
+			case ws := <-r.tunings.News():
 				queue.Add(ctrl.Request{NamespacedName: ws})
 			case <-ctx.Done():
 				return

@@ -38,6 +38,8 @@ type Images struct {
 	Runner string
 	// Engines are the images of the servers, by engine.
 	Engines map[string]string
+	// Gate reads and tokenizes data, Tuner trains on CPUs and TunerGPU on GPUs.
+	Gate, Tuner, TunerGPU string
 }
 
 // decision is what a pass has chosen: conditions, what to apply, what to report.
@@ -53,6 +55,14 @@ type decision struct {
 	workers []string
 	// startup is how long the start took; nil leaves what stands.
 	startup *v1beta1.StartupStatus
+
+	// Of a tuning alone: job and succeeded are its conditions, summary is WorkspaceReady
+	// where that does not follow from the others.
+	job, succeeded, summary metav1.Condition
+	// tuning is how the run goes; nil leaves what stands.
+	tuning *v1beta1.TuningStatus
+	// tuned is what becomes of the objects of a tuning; nil: it is none.
+	tuned *tuned
 }
 
 // step is one question; it may end the pass with an answer.
@@ -73,10 +83,15 @@ type thought struct {
 	fit []model.NodeShape
 	// old names the nodes that match and cannot mount a model image, with what they have.
 	old []string
+	// trial is what a tuning knows besides.
+	trial trial
 }
 
 // decide is pure: the same observation gives the same decision.
 func (p Planner) decide(o observed) decision {
+	if o.ws.Tuning != nil {
+		return p.decideTuning(o)
+	}
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
 	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings} {
@@ -183,14 +198,19 @@ func fitTemplate(_ Planner, t *thought) bool {
 	if t.template == nil {
 		return false
 	}
-	var names []string
-	for _, n := range t.fit {
-		names = append(names, n.Name)
-	}
-	slices.Sort(names)
-	t.decision.nodes = v1beta1.NodesCanRun(names)
+	t.decision.nodes = v1beta1.NodesCanRun(names(t.fit))
 	t.serving = &render.Serving{Workspace: t.ws, Template: t.template, Plan: model.Plan{Nodes: int(max(1, ptr.Deref(t.ws.Resource.Count, 1)))}}
 	return false
+}
+
+// names are those of nodes, sorted.
+func names(nodes []model.NodeShape) []string {
+	var all []string
+	for _, n := range nodes {
+		all = append(all, n.Name)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // fitModel plans the model for the nodes and says what to apply.
@@ -248,7 +268,7 @@ func stands(o observed, because metav1.Condition) metav1.Condition {
 // status is what the decision makes of the status that stands.
 func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.WorkspaceStatus {
 	status := *ws.Status.DeepCopy()
-	all := d.conditions(ws)
+	all := d.conditions()
 	kept := status.Conditions[:0]
 	for _, c := range status.Conditions {
 		if slices.ContainsFunc(all, func(n metav1.Condition) bool { return n.Type == c.Type }) {
@@ -265,6 +285,9 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 	if d.startup != nil {
 		status.Startup = d.startup
 	}
+	if d.tuning != nil {
+		status.Tuning = d.tuning
+	}
 	if d.serving != nil {
 		nodes := int32(d.serving.Plan.Nodes)
 		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving)
@@ -273,7 +296,10 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 }
 
 // conditions are all conditions of the Workspace, summaries included.
-func (d decision) conditions(ws *v1beta1.Workspace) []metav1.Condition {
+func (d decision) conditions() []metav1.Condition {
+	if d.tuned != nil {
+		return d.tuningConditions()
+	}
 	resources, ready := v1beta1.ResourceReady(), v1beta1.WorkspaceReady()
 	switch {
 	case d.accepted.Status != metav1.ConditionTrue:
@@ -287,15 +313,14 @@ func (d decision) conditions(ws *v1beta1.Workspace) []metav1.Condition {
 	case d.inference.Status != metav1.ConditionTrue:
 		ready = v1beta1.WorkspaceNotReady(d.inference)
 	}
-	all := []metav1.Condition{d.accepted, d.nodes, resources, d.inference}
-	if ws.Tuning != nil {
-		all = append(all, v1beta1.JobNotStarted(d.accepted))
-	}
-	return append(all, ready, v1beta1.WorkspaceSucceeded(ready))
+	return []metav1.Condition{d.accepted, d.nodes, resources, d.inference, ready, v1beta1.WorkspaceSucceeded(ready)}
 }
 
 func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {
 	answered := before == v1beta1.StateReady || before == v1beta1.StateNotReady
+	if d.tuned != nil {
+		return d.tuningState(answered)
+	}
 	switch {
 	case d.final && d.inference.Status != metav1.ConditionTrue:
 		return v1beta1.StateFailed

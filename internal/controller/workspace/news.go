@@ -2,6 +2,7 @@ package workspace
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -29,7 +30,7 @@ func podNews() predicate.Predicate {
 // quiet is true of the kinds that have nothing to tell by appearing.
 func quiet(o client.Object) bool {
 	switch o.(type) {
-	case *appsv1.StatefulSet, *corev1.Service, *corev1.ConfigMap, *networkingv1.NetworkPolicy, *policyv1.PodDisruptionBudget:
+	case *appsv1.StatefulSet, *corev1.Service, *corev1.ConfigMap, *networkingv1.NetworkPolicy, *policyv1.PodDisruptionBudget, *batchv1.Job:
 		return true
 	}
 	return false
@@ -70,6 +71,11 @@ func read(o client.Object) client.Object {
 	case *corev1.ConfigMap:
 		c := *o
 		c.ResourceVersion = ""
+		return &c
+	case *batchv1.Job:
+		c := *o
+		c.ResourceVersion = ""
+		c.Status = batchv1.JobStatus{Conditions: o.Status.Conditions, Failed: o.Status.Failed, Active: o.Status.Active, Succeeded: o.Status.Succeeded}
 		return &c
 	}
 	return nil

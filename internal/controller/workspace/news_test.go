@@ -36,7 +36,9 @@ func TestAnUpdateIsNewsWhereADecisionReadsWhatChanged(t *testing.T) {
 		"a budget that was computed": {&policyv1.PodDisruptionBudget{}, &policyv1.PodDisruptionBudget{
 			Status: policyv1.PodDisruptionBudgetStatus{CurrentHealthy: 1},
 		}, false},
-		"a kind that is not known": {&batchv1.Job{}, &batchv1.Job{}, true},
+		"a time of a Job":          {&batchv1.Job{}, &batchv1.Job{Status: batchv1.JobStatus{StartTime: &metav1.Time{}}}, false},
+		"a Job that lost a pod":    {&batchv1.Job{}, &batchv1.Job{Status: batchv1.JobStatus{Failed: 1}}, true},
+		"a kind that is not known": {&batchv1.CronJob{}, &batchv1.CronJob{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +57,7 @@ func TestAChildThatGoesIsNewsAndOneThatComesIsNot(t *testing.T) {
 	if !childNews().Delete(event.DeleteEvent{Object: &corev1.Service{}}) {
 		t.Error("a Service that goes makes no pass")
 	}
-	if !childNews().Create(event.CreateEvent{Object: &batchv1.Job{}}) {
-		t.Error("a Job that appears makes no pass")
+	if !childNews().Create(event.CreateEvent{Object: &batchv1.CronJob{}}) {
+		t.Error("a child of a kind that nobody knows, which appears makes no pass")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
-	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/runner/contract"
 )
 
 // observed is all that a pass has seen; a decision is made from nothing else. Nodes
@@ -23,13 +24,17 @@ type observed struct {
 	selectorError error
 	// nodes are those that the selector selects.
 	nodes []corev1.Node
-	// pods are those of the Workspace.
-	pods []corev1.Pod
+	// pods are those of the Workspace that serve, jobPods those that check and train.
+	pods, jobPods []corev1.Pod
 	// phases are the seconds of each phase of the start, as the runner of the ready pod
 	// has said; nil while it has not.
 	phases map[string]float64
 	// server is the StatefulSet, or nil.
 	server *appsv1.StatefulSet
+	// checkJob and tuneJob are the Jobs of a tuning, or nil, and progress is what the pod
+	// that trains has said of itself.
+	checkJob, tuneJob *batchv1.Job
+	progress          *contract.Progress
 	// config is the ConfigMap that the Workspace names, as far as it stands; its content
 	// is there when it has a key of v1beta1.ConfigKeyInference or ConfigKeyTuning. Nil: it
 	// names none, or there is none of that name.
@@ -61,7 +66,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 	if err := r.cached.List(ctx, &pods, mine...); err != nil {
 		return o, fmt.Errorf("list the pods of Workspace %q: %w", key.Name, err)
 	}
-	o.pods = pods.Items
+	o.pods, o.jobPods = roles(pods.Items)
 	if pod := leader(o.pods); pod != nil {
 		o.phases = r.startups.Answer(pod.UID)
 	}
@@ -73,6 +78,9 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 		if c.rare {
 			o.strangers, o.leftovers = strangers, leftovers // met again by whoever wants to make it, see lookLive
 		}
+	}
+	if o.ws.Tuning != nil {
+		return o, r.observeTuning(ctx, key, &o)
 	}
 	return o, nil
 }
@@ -132,24 +140,70 @@ func (o *observed) look(ctx context.Context, from client.Reader, c child) error 
 		o.leftovers = append(o.leftovers, words)
 	default:
 		o.have[handle{c.kind, name}] = object
-		if server, ok := object.(*appsv1.StatefulSet); ok {
-			o.server = server
-		}
+		o.remember(object)
 	}
 	return nil
+}
+
+// observeTuning reads what a tuning makes besides.
+func (r *Reconciler) observeTuning(ctx context.Context, key types.NamespacedName, o *observed) error {
+	for _, c := range tuneChildren() {
+		if o.have[handle{c.kind, c.name(o.ws)}] != nil {
+			continue // as a child of the server
+		}
+		if err := o.look(ctx, r.cached, c.child); err != nil {
+			return err
+		}
+	}
+	if pod := trainer(o.jobPods); pod != nil {
+		o.progress = r.tunings.Progress(key, pod.UID)
+	}
+	return nil
+}
+
+// remember keeps what decisions ask for by name.
+func (o *observed) remember(object client.Object) {
+	switch object := object.(type) {
+	case *appsv1.StatefulSet:
+		o.server = object
+	case *batchv1.Job:
+		if object.Name == o.ws.Name {
+			o.tuneJob = object
+		} else {
+			o.checkJob = object
+		}
+	}
 }
 
 // lookLive asks the API server for the children that are to be made and, it says,
 // are there already: the cache holds only what carries our label, and what it lacks
 // may be somebody else's, or ours without its label.
-func (r *Reconciler) lookLive(ctx context.Context, o *observed, s render.Serving) error {
-	for _, c := range children() {
-		if o.have[handle{c.kind, c.name(o.ws)}] != nil || c.render(s) == nil {
-			continue
-		}
+func (r *Reconciler) lookLive(ctx context.Context, o *observed, d decision) error {
+	for _, c := range missing(*o, d) {
 		if err := o.look(ctx, r.live, c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// missing are the children that a decision wants and that the cache does not have.
+func missing(o observed, d decision) []child {
+	var all []child
+	lacks := func(c child) bool { return o.have[handle{c.kind, c.name(o.ws)}] == nil }
+	if d.serving != nil {
+		for _, c := range children() {
+			if lacks(c) && c.render(*d.serving) != nil {
+				all = append(all, c)
+			}
+		}
+	}
+	if d.tuned != nil {
+		for _, c := range tuneChildren() {
+			if lacks(c.child) && c.fate(d.tuned) == make_ {
+				all = append(all, c.child)
+			}
+		}
+	}
+	return all
 }

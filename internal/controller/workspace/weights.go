@@ -23,6 +23,10 @@ type Sources struct {
 	Hub string
 	// PullSecrets are the names of Secrets that each namespace with a Workspace may hold.
 	PullSecrets []string
+	// AllowCIDRs are ranges of addresses that data may be fetched from though they are not public.
+	AllowCIDRs []string
+	// Namespace is the operator's own, from where it asks pods; empty is not known.
+	Namespace string
 }
 
 // refuseImage looks at the one reference that a user writes.
@@ -39,12 +43,23 @@ func refuseImage(_ Planner, t *thought) bool {
 	return false
 }
 
+// preset is what names the model of a Workspace, or nil.
+func preset(ws *v1beta1.Workspace) *v1beta1.PresetSpec {
+	switch {
+	case ws.Tuning != nil:
+		return ws.Tuning.Preset
+	case ws.Inference != nil:
+		return ws.Inference.Preset
+	}
+	return nil
+}
+
 // options are the preset's options, where there are any.
 func options(ws *v1beta1.Workspace) v1beta1.PresetOptions {
-	if ws.Inference == nil || ws.Inference.Preset == nil || ws.Inference.Preset.PresetOptions == nil {
-		return v1beta1.PresetOptions{}
+	if p := preset(ws); p != nil && p.PresetOptions != nil {
+		return *p.PresetOptions
 	}
-	return *ws.Inference.Preset.PresetOptions
+	return v1beta1.PresetOptions{}
 }
 
 // weights says how the files of a plan come into its pods: from the hub where the

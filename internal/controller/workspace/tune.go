@@ -1,0 +1,235 @@
+package workspace
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/tuning"
+)
+
+// trial is what the steps of a tuning have found out, beside what a thought holds.
+type trial struct {
+	// settings are the user's training_config.yaml, read and checked.
+	settings tuning.Settings
+	// input and output are the user's volumes, where the Workspace names any.
+	input, output *corev1ac.VolumeSourceApplyConfiguration
+	// run identifies what is asked for now.
+	run string
+	// status is how the run goes; it becomes the decision's.
+	status v1beta1.TuningStatus
+}
+
+// fate is what a pass does with a Job. Its template cannot be changed, so it is made
+// once for a run, and then left alone or removed.
+type fate int
+
+const (
+	leave fate = iota
+	make_
+	remove
+)
+
+// tuned is what a pass has chosen about the objects of a tuning.
+type tuned struct {
+	// wants is what objects are rendered from.
+	wants render.Tuning
+	// check and train are the fates of the two Jobs.
+	check, train fate
+	// stop is true where the server makes room for the training.
+	stop bool
+	// service is true once the Service may stand: no pod that trains is ever behind it.
+	service bool
+}
+
+// decideTuning is pure, as decide is.
+func (p Planner) decideTuning(o observed) decision {
+	t := &thought{observed: o, decision: decision{tuned: &tuned{}}}
+	if before := o.ws.Status.Tuning; before != nil {
+		t.trial.status = *before.DeepCopy()
+	}
+	t.workers = workers(slices.Concat(o.pods, o.jobPods))
+	t.job = v1beta1.JobNotStarted(v1beta1.CheckingDataset())
+	for _, s := range []step{refuseLaterOfTuning, refuseStrangers, findTunable, refusePlaces, readTraining, refuseSelector, nameRun, stopOtherRun} {
+		if s(p, t) {
+			t.waitsForTuning()
+			return t.finish()
+		}
+	}
+	p.run(t)
+	return t.finish()
+}
+
+// finish hands over the status of the run.
+func (t *thought) finish() decision {
+	if t.trial.run != "" {
+		t.decision.tuning = &t.trial.status
+	}
+	return t.decision
+}
+
+// run goes on where the status of the run says it stands.
+func (p Planner) run(t *thought) {
+	t.tuned.wants = p.tuning(t)
+	s := &t.trial.status
+	switch {
+	case s.ServedRunID == t.trial.run:
+		p.published(t)
+	case s.Phase == v1beta1.TuningFailed:
+		p.failedForGood(t)
+	case s.Dataset == nil:
+		p.checking(t)
+	default:
+		p.training(t)
+	}
+}
+
+// refuseLaterOfTuning is honest about a field that this version does not act on.
+func refuseLaterOfTuning(_ Planner, t *thought) bool {
+	if t.ws.Resource.Partition == nil {
+		return false
+	}
+	t.accepted, t.final = v1beta1.NotYetSupported([]string{"resource.partition"}), true
+	return true
+}
+
+// findTunable finds the model and what is known of tuning it.
+func findTunable(p Planner, t *thought) bool {
+	name := t.ws.Tuning.Preset.Name
+	found, ok := p.Catalog.Lookup(name)
+	switch {
+	case !ok:
+		t.accepted, t.final = v1beta1.ModelNotFound(name, p.Catalog.Near(name)), true
+		return true
+	case found.Tuning == nil:
+		t.accepted, t.final = v1beta1.NotTunable(found.ID, p.tunable()), true
+		return true
+	}
+	t.model = found
+	if found.Tuning.Note != "" {
+		t.notes = append(t.notes, found.Tuning.Note)
+	}
+	return false
+}
+
+// tunable are the ids of the models that can be tuned, sorted.
+func (p Planner) tunable() []string {
+	var ids []string
+	for _, id := range p.Catalog.IDs() {
+		if m, ok := p.Catalog.Lookup(id); ok && m.Tuning != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// waitsForTuning says why nothing is trained, or that an older adapter goes on answering.
+func (t *thought) waitsForTuning() {
+	t.decision.nodes = v1beta1.NodesUnjudged()
+	t.inference = v1beta1.InferenceWaits(t.accepted)
+	if run := t.trial.status.ServedRunID; run != "" && t.server != nil && t.server.Status.ReadyReplicas > 0 && servesTuned(t.ws) {
+		t.inference = v1beta1.ServingPreviousRun(t.ws.Name, run) // it is left as it is
+	}
+	t.job = v1beta1.JobNotStarted(t.accepted)
+	t.succeeded = v1beta1.TuningNotFinished(t.accepted)
+	if t.final {
+		t.succeeded = v1beta1.WorkspaceFailed(t.accepted)
+	}
+}
+
+// accept says that the data is good.
+func (t *thought) accept() {
+	t.accepted = v1beta1.AcceptedTuning(t.model.ID, t.notes...)
+}
+
+// room looks for nodes that can train and then serve, and plans both. It says
+// whether a run can begin; where not, the conditions say why.
+func (p Planner) room(t *thought, longest int) bool {
+	if t.ws.Resource.InstanceType != "" {
+		t.decision.nodes = v1beta1.NodesNotProvisioned(t.ws.Resource.InstanceType, metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
+		return false
+	}
+	if findNodes(p, t) {
+		return false
+	}
+	plan, nodes, err := estimate.Tune(t.model, t.trial.settings.LoadOf(longest), t.fit)
+	if err != nil {
+		t.doesNotFit(sentence(err))
+		return false
+	}
+	if servesTuned(t.ws) {
+		if _, _, err := estimate.Best(t.model, model.Wishes{}, t.fit); err != nil {
+			t.doesNotFit("The model can be trained and then not be served: " + err.Error() +
+				"; or set annotation " + v1beta1.AnnotationServeTuned + " to \"false\" to have the adapter published only")
+			return false
+		}
+	}
+	t.decision.nodes = v1beta1.NodesReady(nodes)
+	t.tuned.wants.Plan = plan
+	if plan.GPU != nil {
+		t.tuned.wants.Images.Tuner = p.Images.TunerGPU
+	}
+	return true
+}
+
+// doesNotFit refuses; a larger node that joins is judged at once.
+func (t *thought) doesNotFit(why string) {
+	t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", why)
+	t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
+}
+
+// tuning is what the objects of a run are rendered from, but for the plan.
+func (p Planner) tuning(t *thought) render.Tuning {
+	source, mount, token := p.tuneSource(t)
+	one := render.Tuning{
+		Workspace: t.ws, RunID: t.trial.run, Attempt: 1, Model: t.model, Settings: t.trial.settings,
+		Images: render.TuningImages{Runner: p.Images.Runner, Gate: p.Images.Gate, Tuner: p.Images.Tuner},
+		Source: source, Mount: mount, TokenSecret: token, PullSecrets: p.pullSecrets(t.ws),
+		InputVolume: t.trial.input, OutputVolume: t.trial.output,
+		PlainHTTP: p.Sources.PlainHTTP, AllowCIDRs: p.Sources.AllowCIDRs, OperatorNamespace: p.Sources.Namespace,
+	}
+	if d := t.trial.status.Dataset; d != nil {
+		one.DataDigest = d.Digest
+		if d.Bytes != nil {
+			one.DataBytes = model.Bytes(*d.Bytes)
+		}
+	}
+	return one
+}
+
+// servesTuned is false where the user wants the adapter alone.
+func servesTuned(ws *v1beta1.Workspace) bool {
+	return ws.Annotations[v1beta1.AnnotationServeTuned] != "false"
+}
+
+// roles splits the pods of a Workspace into those that serve and those of its Jobs.
+func roles(pods []corev1.Pod) (serve, jobs []corev1.Pod) {
+	for _, pod := range pods {
+		switch pod.Labels[v1beta1.LabelRole] {
+		case v1beta1.RoleCheck, v1beta1.RoleTune:
+			jobs = append(jobs, pod)
+		default:
+			serve = append(serve, pod)
+		}
+	}
+	return serve, jobs
+}
+
+// ofRole are the pods of one Job, the newest last.
+func ofRole(pods []corev1.Pod, role string) []corev1.Pod {
+	var all []corev1.Pod
+	for _, pod := range pods {
+		if pod.Labels[v1beta1.LabelRole] == role {
+			all = append(all, pod)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return all
+}
