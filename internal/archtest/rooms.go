@@ -46,6 +46,7 @@ func rooms() map[string]room {
 		"internal/model":               {bans: join(pure, []string{"k8s.io"})},
 		"internal/near":                {only: []string{}},
 		"internal/dataset":             {keys: []string{"internal/near"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/dataset/source":      {keys: []string{"internal/dataset"}, bans: cluster},
 		"internal/catalog":             {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
 		"internal/instance":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/estimate":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
@@ -85,6 +86,7 @@ func rooms() map[string]room {
 		"internal/adapter/adaptertest":  {closed: true},
 		"internal/runner/fetch":         {keys: []string{"internal/runner/ending", "internal/runner/fetch", "internal/oci"}, bans: cluster},
 		"internal/runner/fetch/hubtest": {closed: true},
+		"internal/runner/data":          {keys: []string{"internal/runner", "internal/dataset"}, bans: cluster},
 		"internal/runner":               {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
 		"internal/runner/adapters":      {keys: []string{"internal/runner", "internal/adapter"}, bans: cluster},
 		"internal/cli": {

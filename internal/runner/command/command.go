@@ -50,7 +50,9 @@ at once, starts the engine, passes requests to it, and says in the end why it en
 	root.SetOut(w.Stdout)
 	root.SetErr(w.Stderr)
 	root.SetArgs(args)
-	root.AddCommand(installCommand(w), serveCommand(w), adaptersCommand(w), trainCommand(w), versionCommand(w))
+	root.AddCommand(
+		installCommand(w), serveCommand(w), adaptersCommand(w), checkCommand(w), prepareCommand(w), trainCommand(w), versionCommand(w),
+	)
 	understood := false // a command line that is not ends before this
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }
 	asked, err := root.ExecuteContextC(ctx)

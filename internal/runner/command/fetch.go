@@ -27,6 +27,11 @@ func fetchFor(from *contract.Weights, w World, log *slog.Logger) (serve.FetchFun
 	if err != nil {
 		return nil, err
 	}
+	return fetching(source, *from, log), nil
+}
+
+// fetching brings what a source has into the folder of the weights.
+func fetching(source fetch.Source, from contract.Weights, log *slog.Logger) serve.FetchFunc {
 	return func(ctx context.Context, report func(done, total int64)) error {
 		err := fetch.Run(ctx, source, fetch.Options{
 			Dir: from.Dir, Expected: from.Bytes, Free: free, Sleep: sleep, Report: report, Log: log,
@@ -36,13 +41,13 @@ func fetchFor(from *contract.Weights, w World, log *slog.Logger) (serve.FetchFun
 			return known.Ending()
 		}
 		return err
-	}, nil
+	}
 }
 
 // sourceOf makes the place that has the weights.
 func sourceOf(from *contract.Weights, w World) (fetch.Source, error) {
 	if i := from.Image; i != nil {
-		return image.New(image.Options{Reference: i.Reference, Credentials: i.Credentials, PlainHTTP: i.PlainHTTP}), nil
+		return image.New(image.Options{Reference: i.Reference, Credentials: i.Credentials, PlainHTTP: i.PlainHTTP, Patterns: i.Files}), nil
 	}
 	h := from.Hub
 	var token string

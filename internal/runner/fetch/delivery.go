@@ -49,7 +49,7 @@ func (d *delivery) own(name string) error {
 	d.f.mu.Lock()
 	defer d.f.mu.Unlock()
 	if other, taken := d.f.owner[name]; taken && other != d.i {
-		return Unusable("%s holds the file %q in two layers; package the model again", d.f.plan.Origin, name)
+		return Unusable("%s holds the file %q in two layers; %s", d.f.plan.Origin, name, d.f.plan.Content.Again)
 	}
 	d.f.owner[name] = d.i
 	return nil
@@ -116,7 +116,7 @@ func (d *delivery) copy(to io.Writer, from io.Reader, n int64) error {
 		return err //nolint:wrapcheck // of the line or of our disk, and each says so itself
 	}
 	if moved < n {
-		return Unusable("The layer %q ends inside of a file; package the model again", d.f.plan.Parts[d.i].Name)
+		return Unusable("The layer %q ends inside of a file; %s", d.f.plan.Parts[d.i].Name, d.f.plan.Content.Again)
 	}
 	return nil
 }

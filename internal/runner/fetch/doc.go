@@ -24,6 +24,8 @@ type Source interface {
 type Plan struct {
 	// Origin names exactly what was found: an image by digest, a repository by commit.
 	Origin string
+	// Content is what the parts hold; the zero value is Model.
+	Content Content
 	// Parts are fetched beside each other, in this order.
 	Parts []Part
 }
@@ -38,6 +40,8 @@ type Part struct {
 	Digest Digest
 	// Form says what the bytes are.
 	Form Form
+	// Wanted chooses among the files of an archive; nil wants all.
+	Wanted func(name string) bool
 	// Open asks for the bytes from the given one to the end. Errors are as of Plan.
 	Open func(ctx context.Context, from int64) (io.ReadCloser, error)
 }
@@ -56,8 +60,24 @@ const (
 	TarZstd
 )
 
-// Folder is the folder of a model image that holds the files of the model.
-const Folder = "model"
+// Content is what a fetch brings, for where its files stand in an image and for messages.
+type Content struct {
+	// Folder is the folder of an image that holds the files.
+	Folder string
+	// Noun is what the files are together: model.
+	Noun string
+	// Again says how to make an image of them anew.
+	Again string
+	// SecretsField is where a user names the pull Secrets.
+	SecretsField string
+}
+
+// Model is what every fetch brings unless its source says otherwise.
+func Model() Content {
+	return Content{
+		Folder: "model", Noun: "model", Again: "package the model with `kaito model package`, one layer a file", SecretsField: "presetOptions.imagePullSecrets",
+	}
+}
 
 // key tells parts apart: two files may have the same bytes.
 func (p Part) key() string { return p.Digest.String() + " " + p.Name }

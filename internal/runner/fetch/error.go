@@ -67,7 +67,7 @@ func local(doing string, err error) error {
 		return err
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return &Error{Reason: ending.DiskFull, Err: err, Message: fmt.Sprintf(
-			"The volume is full (%s: %v); mount a larger one, give the node a larger disk, or choose a smaller model", doing, err)}
+			"The volume is full (%s: %v); mount a larger one, give the node a larger disk, or fetch less", doing, err)}
 	default:
 		return &Error{Reason: ending.Internal, Err: err, Message: fmt.Sprintf("%s: %v", doing, err)}
 	}

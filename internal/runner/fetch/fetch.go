@@ -54,6 +54,9 @@ func Run(ctx context.Context, from Source, o Options) error {
 	if err != nil {
 		return err
 	}
+	if plan.Content == (Content{}) {
+		plan.Content = Model()
+	}
 	if err := checkPlan(plan); err != nil {
 		return err
 	}
@@ -144,7 +147,7 @@ func (f *fetcher) run(ctx context.Context) error {
 		return err
 	}
 	if len(f.owner) == 0 {
-		return Unusable("%s holds no file below /%s; package the model with `kaito model package`", f.plan.Origin, Folder)
+		return Unusable("%s holds no file below /%s that is wanted; %s", f.plan.Origin, f.plan.Content.Folder, f.plan.Content.Again)
 	}
 	f.Report(f.total, f.total)
 	return f.tidy() // pieces that nobody needs any more
@@ -224,8 +227,8 @@ func (f *fetcher) checkSpace(missing []int) error {
 		return nil
 	}
 	return &Error{Reason: ending.DiskFull, Message: fmt.Sprintf(
-		"The volume at %s has %s free and the weights of %s need %s more: %s are missing; mount a larger volume, give the node a larger disk, or choose a smaller model",
-		f.Dir, size(free), f.plan.Origin, size(need), size(need-free))}
+		"The volume at %s has %s free and the files of %s need %s more: %s are missing; mount a larger volume, give the node a larger disk, or choose a smaller %s",
+		f.Dir, size(free), f.plan.Origin, size(need), size(need-free), f.plan.Content.Noun)}
 }
 
 // size is a number of bytes for people.

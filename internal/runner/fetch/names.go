@@ -24,7 +24,7 @@ func CheckName(name string) error {
 	case name == "" || len(name) > maxName:
 		return errors.New("it has no name, or one that is too long")
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, `\`):
-		return errors.New("its name holds letters that no file of a model has")
+		return errors.New("its name holds letters that no such file has")
 	case path.IsAbs(name) || !filepath.IsLocal(name) || path.Clean(name) != name || name == ".":
 		return errors.New("its name leads out of the folder")
 	case first == ours:

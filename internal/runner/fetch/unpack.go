@@ -81,13 +81,13 @@ func (d *delivery) take(part Part) error {
 	case TarGzip:
 		plain, err := gzip.NewReader(d.in)
 		if err != nil {
-			return damaged(part, err)
+			return d.damaged(part, err)
 		}
 		return d.archive(part, plain, nil)
 	case TarZstd:
 		plain, err := zstd.NewReader(d.in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
 		if err != nil {
-			return damaged(part, err)
+			return d.damaged(part, err)
 		}
 		defer plain.Close()
 		return d.archive(part, plain, nil)
@@ -106,10 +106,10 @@ func (d *delivery) archive(part Part, from io.Reader, splice *tally) error {
 			return nil
 		}
 		if err != nil {
-			return damaged(part, err)
+			return d.damaged(part, err)
 		}
-		name, inside := strings.CutPrefix(strings.TrimPrefix(path.Clean("/"+head.Name), "/"), Folder+"/")
-		if !inside || head.Typeflag == tar.TypeDir {
+		name, inside := strings.CutPrefix(strings.TrimPrefix(path.Clean("/"+head.Name), "/"), d.f.plan.Content.Folder+"/")
+		if !inside || head.Typeflag == tar.TypeDir || part.Wanted != nil && !part.Wanted(name) {
 			continue
 		}
 		if err := d.member(head, name, members, splice); err != nil {
@@ -122,7 +122,7 @@ func (d *delivery) archive(part Part, from io.Reader, splice *tally) error {
 func (d *delivery) member(head *tar.Header, name string, from io.Reader, splice *tally) error {
 	origin := d.f.plan.Origin
 	if head.Typeflag != tar.TypeReg {
-		return Unusable("%s holds %q, which is a link or a device; package the model with plain files only", origin, head.Name)
+		return Unusable("%s holds %q, which is a link or a device; %s, with plain files only", origin, head.Name, d.f.plan.Content.Again)
 	}
 	// path.Clean above must not turn a name that leads out into one that does not.
 	if strings.Contains("/"+head.Name+"/", "/../") {
@@ -132,7 +132,7 @@ func (d *delivery) member(head *tar.Header, name string, from io.Reader, splice 
 		return Unusable("%s holds the file %q: %v", origin, head.Name, err)
 	}
 	if strings.HasPrefix(path.Base(name), ".wh.") {
-		return Unusable("%s removes %q of a lower layer; package the model with `kaito model package`, one layer a file", origin, head.Name)
+		return Unusable("%s removes %q of a lower layer; %s", origin, head.Name, d.f.plan.Content.Again)
 	}
 	if splice != nil && head.Size > d.f.plan.Parts[d.i].Size {
 		return Unusable("%s holds the file %q, which claims to be larger than its layer", origin, head.Name)
@@ -158,10 +158,10 @@ func (d *delivery) room(need int64) error {
 }
 
 // damaged is an archive that cannot be read; errors of the line pass as they are.
-func damaged(part Part, err error) error {
+func (d *delivery) damaged(part Part, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
 		return err
 	}
-	return Unusable("The layer %q cannot be unpacked: %v; package the model again", part.Name, err)
+	return Unusable("The layer %q cannot be unpacked: %v; %s", part.Name, err, d.f.plan.Content.Again)
 }

@@ -34,11 +34,11 @@ func isPickle(name string) bool {
 // choose picks the files that are fetched, sorted by path: those that the patterns
 // name, or without patterns those that an engine loads. It never picks a pickle,
 // unless a pattern asks for that ending by name.
-func choose(origin string, all []file, patterns []string) ([]file, error) {
+func (s *Source) choose(origin string, all []file) ([]file, error) {
 	var out []file
 	var err error
-	if len(patterns) > 0 {
-		out, err = named(origin, all, patterns)
+	if len(s.Patterns) > 0 {
+		out, err = s.named(origin, all)
 	} else {
 		out, err = usual(origin, all)
 	}
@@ -46,10 +46,10 @@ func choose(origin string, all []file, patterns []string) ([]file, error) {
 	return out, err
 }
 
-// named picks what patterns ask for; each must find something.
-func named(origin string, all []file, patterns []string) ([]file, error) {
+// named picks what patterns ask for; each must find something, unless the source is lenient.
+func (s *Source) named(origin string, all []file) ([]file, error) {
 	found := map[string]file{}
-	for _, p := range patterns {
+	for _, p := range s.Patterns {
 		hits := 0
 		for _, f := range all {
 			if ok, err := path.Match(p, f.path); err != nil || !ok || isPickle(f.path) && !isPickle(p) {
@@ -58,7 +58,7 @@ func named(origin string, all []file, patterns []string) ([]file, error) {
 			hits++
 			found[f.path] = f
 		}
-		if hits == 0 {
+		if hits == 0 && !s.Lenient {
 			return nil, &fetch.Error{Reason: ending.WeightsNotFound, Message: fmt.Sprintf(
 				"No file of %s is called %q; it has %s", origin, p, some(all))}
 		}

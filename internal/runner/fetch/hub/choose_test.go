@@ -41,7 +41,7 @@ func TestUsualFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := choose("it", listedAs(strings.Fields(tc.all)), nil)
+			got, err := (&Source{}).choose("it", listedAs(strings.Fields(tc.all)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func FuzzChoose(f *testing.F) {
 		slices.Sort(names)
 		names = slices.Compact(names)
 		patterns := strings.Fields(asked)
-		got, err := choose("it", listedAs(names), patterns)
+		got, err := (&Source{Options: Options{Patterns: patterns}}).choose("it", listedAs(names))
 		if err != nil {
 			return
 		}

@@ -22,6 +22,8 @@ type Options struct {
 	Repository, Revision string
 	// Patterns choose files; none chooses what an engine loads.
 	Patterns []string
+	// Lenient lets a pattern find nothing.
+	Lenient bool
 	// Token goes to the endpoint and to nobody else; empty is anonymous.
 	Token string
 	// Transport carries the requests; nil takes one with sensible time-outs.
@@ -115,7 +117,7 @@ func (s *Source) Plan(ctx context.Context) (fetch.Plan, error) {
 		return fetch.Plan{}, err
 	}
 	origin := fmt.Sprintf("%s at %s of %s", s.Repository, commit, s.base.Host)
-	files, err := choose(origin, all, s.Patterns)
+	files, err := s.choose(origin, all)
 	if err != nil {
 		return fetch.Plan{}, err
 	}

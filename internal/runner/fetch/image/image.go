@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,9 +21,6 @@ import (
 	"kaito.sh/kaito/internal/runner/ending"
 	"kaito.sh/kaito/internal/runner/fetch"
 )
-
-// secretsField is where a user names the pull Secrets.
-const secretsField = "presetOptions.imagePullSecrets"
 
 // pathAnnotation is the annotation of a layer that says which file it holds.
 const pathAnnotation = "sh.kaito.model.path"
@@ -34,6 +33,10 @@ type Options struct {
 	Credentials []string
 	// PlainHTTP allows a registry without TLS.
 	PlainHTTP bool
+	// Patterns choose files; none chooses all.
+	Patterns []string
+	// Content is what the image holds; the zero value is a model.
+	Content fetch.Content
 	// Transport carries the requests; nil takes the default.
 	Transport http.RoundTripper
 }
@@ -42,14 +45,19 @@ type Options struct {
 type Source struct{ Options }
 
 // New makes a source.
-func New(o Options) *Source { return &Source{Options: o} }
+func New(o Options) *Source {
+	if o.Content == (fetch.Content{}) {
+		o.Content = fetch.Model()
+	}
+	return &Source{Options: o}
+}
 
 // Plan reads the manifest; every layer is a part.
 func (s *Source) Plan(ctx context.Context) (fetch.Plan, error) {
 	rings, err := oci.Keyrings(s.Credentials...)
 	if err != nil {
 		return fetch.Plan{}, &fetch.Error{Reason: ending.WeightsRefused, Err: err, Message: fmt.Sprintf(
-			"The credentials cannot be used: %v; name Secrets of type kubernetes.io/dockerconfigjson in %s", err, secretsField)}
+			"The credentials cannot be used: %v; name Secrets of type kubernetes.io/dockerconfigjson in %s", err, s.Content.SecretsField)}
 	}
 	scheme := oci.Encrypted
 	if s.PlainHTTP {
@@ -60,7 +68,7 @@ func (s *Source) Plan(ctx context.Context) (fetch.Plan, error) {
 	if err != nil {
 		return fetch.Plan{}, s.explain(err, len(rings) > 0)
 	}
-	plan := fetch.Plan{Origin: image.Name}
+	plan := fetch.Plan{Origin: image.Name, Content: s.Content}
 	seen := map[v1.Hash]bool{}
 	for _, layer := range image.Manifest.Layers {
 		if seen[layer.Digest] {
@@ -70,6 +78,9 @@ func (s *Source) Plan(ctx context.Context) (fetch.Plan, error) {
 		part, err := s.part(image, layer, len(rings) > 0)
 		if err != nil {
 			return fetch.Plan{}, err
+		}
+		if held, known := s.held(layer); known && !s.wanted(held) {
+			continue
 		}
 		plan.Parts = append(plan.Parts, part)
 	}
@@ -84,14 +95,14 @@ func (s *Source) part(image *oci.Remote, layer v1.Descriptor, keys bool) (fetch.
 	}
 	form, err := form(layer.MediaType)
 	if err != nil {
-		return fetch.Part{}, fetch.Unusable("%s has a layer of type %q; package the model with `kaito model package`", image.Name, layer.MediaType)
+		return fetch.Part{}, fetch.Unusable("%s has a layer of type %q; %s", image.Name, layer.MediaType, s.Content.Again)
 	}
-	name := strings.TrimPrefix(layer.Annotations[pathAnnotation], "/"+fetch.Folder+"/")
-	if fetch.CheckName(name) != nil {
+	name, known := s.held(layer)
+	if !known {
 		name = layer.Digest.String()
 	}
 	return fetch.Part{
-		Name: name, Size: layer.Size, Digest: digest, Form: form,
+		Name: name, Size: layer.Size, Digest: digest, Form: form, Wanted: s.wanted,
 		Open: func(ctx context.Context, from int64) (io.ReadCloser, error) {
 			body, err := image.Blob(ctx, layer, from)
 			if err != nil {
@@ -100,6 +111,20 @@ func (s *Source) part(image *oci.Remote, layer v1.Descriptor, keys bool) (fetch.
 			return body, nil
 		},
 	}, nil
+}
+
+// held is the file that a layer says it holds.
+func (s *Source) held(layer v1.Descriptor) (string, bool) {
+	name := strings.TrimPrefix(layer.Annotations[pathAnnotation], "/"+s.Content.Folder+"/")
+	return name, fetch.CheckName(name) == nil
+}
+
+// wanted says whether a file is one that the patterns choose.
+func (s *Source) wanted(name string) bool {
+	return len(s.Patterns) == 0 || slices.ContainsFunc(s.Patterns, func(p string) bool {
+		ok, err := path.Match(p, name)
+		return err == nil && ok
+	})
 }
 
 // form says how a layer is packed.
@@ -129,22 +154,22 @@ func (s *Source) explain(err error, keys bool) error {
 	switch {
 	case errors.As(err, &access) && keys:
 		return s.final(ending.WeightsRefused, err, "%s does not let the credentials of %s read %s (%d); put valid ones into a Secret of type kubernetes.io/dockerconfigjson and name it in %s",
-			access.Host, s.secrets(), s.Reference, access.Status, secretsField)
+			access.Host, s.secrets(), s.Reference, access.Status, s.Content.SecretsField)
 	case errors.As(err, &access):
 		return s.final(ending.WeightsRefused, err, "%s does not show %s to strangers (%d): it does not exist, or it is private; name a Secret of type kubernetes.io/dockerconfigjson for %s in %s",
-			access.Host, s.Reference, access.Status, access.Host, secretsField)
+			access.Host, s.Reference, access.Status, access.Host, s.Content.SecretsField)
 	case errors.As(err, &plain):
 		return s.final(ending.WeightsRefused, err, "Registry %s answers plain HTTP only; give it TLS, or have it named among the registries that may do without (chart value registries.insecure)", plain.Host)
 	case errors.As(err, &missing):
 		return s.final(ending.WeightsNotFound, err, "The registry has no image %s; look at the name, tag and digest (%v)", s.Reference, err)
 	case errors.As(err, &busy):
 		return &fetch.Error{Reason: ending.WeightsUnreachable, Wait: busy.After, Err: err, Message: fmt.Sprintf(
-			"The registry limits requests for %s; try again later, or name credentials in %s (%v)", s.Reference, secretsField, err)}
+			"The registry limits requests for %s; try again later, or name credentials in %s (%v)", s.Reference, s.Content.SecretsField, err)}
 	case errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError &&
 		answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusRequestTimeout:
 		return s.final(ending.WeightsRefused, err, "The registry does not answer for %s: %v", s.Reference, err)
 	case oci.Final(err):
-		return s.final(ending.WeightsUnusable, err, "%s is no model image: %v; package the model with `kaito model package`", s.Reference, err)
+		return s.final(ending.WeightsUnusable, err, "%s is no image with a %s: %v; %s", s.Reference, s.Content.Noun, err, s.Content.Again)
 	default:
 		return err
 	}
