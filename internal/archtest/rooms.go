@@ -91,7 +91,7 @@ func rooms() map[string]room {
 		"internal/runner/adapters":      {keys: []string{"internal/runner", "internal/adapter"}, bans: cluster},
 		"internal/cli": {
 			keys: []string{
-				"api/v1beta1", "internal/cli", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
+				"api/v1beta1", "internal/cli", "internal/dataset", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
 				"internal/runner/ending",
 			},
 		},

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kaito.sh/kaito/internal/cli/chat"
+	"kaito.sh/kaito/internal/cli/dataset"
 	"kaito.sh/kaito/internal/cli/explain"
 	"kaito.sh/kaito/internal/cli/get"
 	"kaito.sh/kaito/internal/cli/local"
@@ -52,6 +53,9 @@ local cluster to try them on.`,
 			KAITO explain smollm2
 			KAITO chat smollm2
 
+			# Training data, before it is used
+			KAITO dataset check harbour.parquet
+
 			# How a training goes, until its model answers
 			KAITO tune watch workspace-tuning-phi-3
 
@@ -66,7 +70,7 @@ local cluster to try them on.`,
 	root.SetOut(sh.Out)
 	root.SetErr(sh.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
-	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), tune.New(sh), model.New(sh), local.New(sh), version.New(sh))
+	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), tune.New(sh), dataset.New(sh), model.New(sh), local.New(sh), version.New(sh))
 	return root
 }
 

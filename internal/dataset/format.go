@@ -40,7 +40,7 @@ const (
 func open(h Handle, f File, extension string) (string, records, error) {
 	extension = strings.ToLower(strings.TrimPrefix(extension, "."))
 	if extension != "" && !slices.Contains(formats(), extension) {
-		return "", nil, &Error{Problem: "DatasetConfig.dataset_extension " + quoted(extension) + " is no format", Fix: "use one of " + strings.Join(formats(), ", ")}
+		return "", nil, &Error{Problem: quoted(extension) + " is no format", Fix: "use one of " + strings.Join(formats(), ", ")}
 	}
 	head := make([]byte, 8)
 	n, err := h.ReadAt(head, 0)
@@ -91,33 +91,44 @@ func openText(from io.Reader, extension string) (string, records, error) {
 		start = start[3:]
 	}
 	trimmed := bytes.TrimLeft(start, " \t\r\n")
-	lower := strings.ToLower(string(trimmed[:min(len(trimmed), 64)]))
-	switch {
-	case len(trimmed) == 0 && len(start) < peeked-3:
+	if len(trimmed) == 0 && len(start) < peeked-3 {
 		return "", nil, &Error{Problem: "it is empty", Fix: "leave the file out or fill it"}
-	case bytes.IndexByte(start, 0) >= 0:
-		return "", nil, &Error{Problem: "it is of no format that is known", Fix: "use " + strings.Join(formats(), ", ")}
-	case strings.HasPrefix(lower, "<!doctype") || strings.HasPrefix(lower, "<html") || strings.HasPrefix(lower, "<?xml"):
-		return "", nil, &Error{Problem: "it is a web page, not data", Fix: "take the address of the file itself: at a hub that is the one with /resolve/ instead of /blob/"}
-	case strings.HasPrefix(lower, "version https://git-lfs"):
-		return "", nil, &Error{Problem: "it is the pointer of a file in Git LFS, not the file", Fix: "run git lfs pull, or take the file's own address"}
-	case extension == formatParquet || extension == formatArrow:
-		return "", nil, &Error{Problem: "it is called " + extension + " and is text", Fix: "look at what the address gives; it may be an error message"}
+	}
+	if err := mistaken(start, trimmed, extension); err != nil {
+		return "", nil, err
+	}
+	switch {
 	case extension == formatCSV:
 		return formatCSV, openCSV(in), nil
-	case trimmed[0] == '[':
+	case bytes.HasPrefix(trimmed, []byte("[")):
 		return formatJSON, openJSON(in), nil
-	case trimmed[0] == '{' && oneLine(trimmed, extension):
+	case bytes.HasPrefix(trimmed, []byte("{")) && oneLine(trimmed, extension):
 		return formatJSONL, openLines(in), nil
-	case trimmed[0] == '{':
+	case bytes.HasPrefix(trimmed, []byte("{")):
 		return formatJSON, openJSON(in), nil
 	case extension == formatJSON || extension == formatJSONL:
 		return "", nil, &Error{Problem: fmt.Sprintf("it is called %s and begins with %q", extension, trimmed[:min(len(trimmed), 16)]), Fix: "write one object a line, or a list of objects"}
 	}
 	return "", nil, &Error{
 		Problem: "it is of no format that is known",
-		Fix:     "use " + strings.Join(formats(), ", ") + "; where the name has no such ending, set DatasetConfig.dataset_extension in the training configuration",
+		Fix:     "use " + strings.Join(formats(), ", ") + "; where the content does not tell, the name must end so",
 	}
+}
+
+// mistaken knows what is often taken for data.
+func mistaken(start, trimmed []byte, extension string) error {
+	lower := strings.ToLower(string(trimmed[:min(len(trimmed), 64)]))
+	switch {
+	case bytes.IndexByte(start, 0) >= 0:
+		return &Error{Problem: "it is of no format that is known", Fix: "use " + strings.Join(formats(), ", ")}
+	case strings.HasPrefix(lower, "<!doctype") || strings.HasPrefix(lower, "<html") || strings.HasPrefix(lower, "<?xml"):
+		return &Error{Problem: "it is a web page, not data", Fix: "take the address of the file itself: at a hub that is the one with /resolve/ instead of /blob/"}
+	case strings.HasPrefix(lower, "version https://git-lfs"):
+		return &Error{Problem: "it is the pointer of a file in Git LFS, not the file", Fix: "run git lfs pull, or take the file's own address"}
+	case extension == formatParquet || extension == formatArrow:
+		return &Error{Problem: "it is called " + extension + " and is text", Fix: "look at what the address gives; it may be an error message"}
+	}
+	return nil
 }
 
 // oneLine is true of text whose first line is a whole object: lines of JSON rather than one document.

@@ -92,8 +92,15 @@ func missing(option, column string, columns []string) error {
 func unknown(columns []string) error {
 	problem := "none of the columns " + list(columns) + " is known"
 	for _, pair := range [][2]string{
-		{"instruction", "output"}, {"instruction", "response"}, {"question", "answer"}, {"prompt", "response"}, {"prompt", "answer"},
-		{"input", "output"}, {"query", "response"}, {"query", "answer"}, {"context", "response"},
+		{"instruction", "output"},
+		{"instruction", "response"},
+		{"question", "answer"},
+		{"prompt", "response"},
+		{"prompt", "answer"},
+		{"input", "output"},
+		{"query", "response"},
+		{"query", "answer"},
+		{"context", "response"},
 	} {
 		if slices.Contains(columns, pair[0]) && slices.Contains(columns, pair[1]) {
 			return &Error{
