@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes all generated files: deep copies, CRDs (config/crd/bases and the copy that
 # the chart carries, because a chart holds all its files), the API reference of docs/,
-# the runner's JSON schema.
+# the runner's JSON schema, the page of training settings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,4 +14,4 @@ cp config/crd/bases/*.yaml charts/kaito/files/crds/
 mkdir -p docs/reference
 go tool -modfile=tools/go.mod crd-ref-docs --log-level=ERROR --source-path=./api/v1beta1 --config=hack/api-reference.yaml \
   --renderer=markdown --output-path=docs/reference/workspace.md
-go generate ./internal/runner/...
+go generate ./internal/runner/... ./internal/tuning/...

@@ -53,6 +53,7 @@ func rooms() map[string]room {
 		"internal/engine":              {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
 		"internal/tuning":              {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine/flags/gen":    {keys: []string{"internal/engine/flags"}},
+		"internal/tuning/gen":          {keys: []string{"internal/tuning"}},
 		"internal/runner/contract":     {bans: pure},
 		"internal/runner/contract/gen": {keys: []string{"internal/runner/contract"}},
 		"internal/runner/ending":       {keys: []string{"internal/runner/contract"}, bans: cluster},

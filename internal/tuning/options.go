@@ -58,6 +58,8 @@ type Table struct {
 	Sections map[string]map[string]Option `json:"sections"`
 }
 
+//
+//go:generate go run ./gen ../../docs/training-config.md
 //go:embed options.json
 var options []byte
 
