@@ -95,9 +95,10 @@ def test_what_the_user_says_of_4_bits_goes_before_ours() -> None:
 
 
 def test_8_bits_are_left_to_the_library() -> None:
-    said = job(QuantizationConfig={"load_in_8bit": True, "load_in_4bit": False, "llm_int8_threshold": 5.0})
+    said = job(QuantizationConfig={"load_in_8bit": True, "load_in_4bit": False, "llm_int8_threshold": 5})
     found = plan.quantization(said, plan.precision(said, GPU))
     assert found == {"load_in_8bit": True, "load_in_4bit": False, "llm_int8_threshold": 5.0}
+    assert isinstance(found["llm_int8_threshold"], float)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Machine:
     """What the trainer runs on."""
 
     gpus: int = 0
-    # Whether it computes in bfloat16. A CPU without the instructions can, at a hundredth of the speed.
+    # Whether it has instructions for bfloat16. A CPU without them can compute in it too, at half the speed to a hundredth.
     bfloat16: bool = False
 
 
@@ -97,6 +97,8 @@ def quantization(job: Job, chosen: Precision) -> dict[str, Any] | None:
         said["load_in_4bit"] = True
         said = _ours(QUANTIZATION) | said | {"bnb_4bit_compute_dtype": chosen.compute}
     said.pop("quant_method", None)
+    if "llm_int8_threshold" in said:
+        said["llm_int8_threshold"] = float(said["llm_int8_threshold"])  # JSON has 6 for 6.0, and the library minds
     return said
 
 
