@@ -90,6 +90,17 @@ func rooms() map[string]room {
 		"internal/runner/data":          {keys: []string{"internal/runner", "internal/dataset"}, bans: cluster},
 		"internal/runner":               {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
 		"internal/runner/adapters":      {keys: []string{"internal/runner", "internal/adapter"}, bans: cluster},
+		"internal/runner/registry":      {keys: []string{"internal/runner/contract", "internal/runner/ending", "internal/oci", "internal/adapter"}, bans: cluster},
+		"internal/runner/checkpoint": {
+			keys: []string{"internal/runner/contract", "internal/runner/ending", "internal/runner/fetch", "internal/runner/registry", "internal/oci"}, bans: cluster,
+		},
+		"internal/runner/publish": {
+			keys: []string{
+				"internal/runner/contract", "internal/runner/ending", "internal/runner/progress", "internal/runner/checkpoint",
+				"internal/runner/registry", "internal/oci", "internal/adapter",
+			},
+			bans: cluster,
+		},
 		"internal/cli": {
 			keys: []string{
 				"api/v1beta1", "internal/cli", "internal/dataset", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",

@@ -175,14 +175,19 @@ func (c *Client) connect(ctx context.Context, repo name.Repository, action strin
 // reach is open with a little patience: a registry that has just started may need
 // a moment, one that is not there should not cost a minute.
 func (c *Client) reach(ctx context.Context, repo name.Repository, action string) (s *session, err error) {
+	const most = 3
+	var last error
 	tries := 0
 	err = c.retry(ctx, "reach registry "+repo.RegistryStr(), func() error {
-		s, err = c.open(ctx, repo, action)
-		if tries++; err != nil && tries == 3 {
-			return finalError{err}
+		s, last = c.open(ctx, repo, action)
+		if tries++; last != nil && tries == most {
+			return finalError{last}
 		}
-		return err
+		return last
 	})
+	if tries == most {
+		err = last // final for this loop, and not for who asks later
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reach registry %s: %w", repo.RegistryStr(), explain(err))
 	}

@@ -99,3 +99,16 @@ func TestDistributionWantsCredentials(t *testing.T) {
 		t.Errorf("pull: %v", err)
 	}
 }
+
+func TestARegistryThatIsAwayIsNoFinalAnswer(t *testing.T) {
+	t.Parallel()
+	c := New(Options{Sleep: (&naps{}).sleep})
+	for name, err := range map[string]error{
+		"try a push": c.TryPush(t.Context(), "127.0.0.1:1/kaito/m:x"),
+		"remove":     c.Delete(t.Context(), "127.0.0.1:1/kaito/m:x"),
+	} {
+		if err == nil || Final(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -178,13 +179,30 @@ func (p *pusher) manifest(ctx context.Context, image Image, ref name.Reference) 
 	tried := false
 	return p.c.retry(ctx, "push manifest", func() error {
 		if tried {
-			if got, err := remote.Head(ref, p.s.options(ctx)...); err == nil && got.Digest == image.Digest() {
-				return nil
+			there, err := p.names(ctx, ref, image.Digest())
+			if there || err != nil {
+				return err
 			}
 		}
 		tried = true
 		return remote.Put(ref, manifest{raw: image.Manifest, kind: image.MediaType}, p.s.options(ctx)...)
 	})
+}
+
+// names says whether a reference points at a digest already. Who may push may not be
+// allowed to look, and is then no wiser; any other trouble is an error, because it says
+// nothing of what became of the push.
+func (p *pusher) names(ctx context.Context, ref name.Reference, digest v1.Hash) (bool, error) {
+	got, err := remote.Head(ref, p.s.options(ctx)...)
+	var answer *transport.Error
+	switch {
+	case err == nil:
+		return got.Digest == digest, nil
+	case errors.As(err, &answer) && (refused(answer.StatusCode) || answer.StatusCode == http.StatusNotFound):
+		return false, nil
+	default:
+		return false, err //nolint:wrapcheck // the caller names the reference
+	}
 }
 
 // blob uploads one blob, however often the line is cut.

@@ -68,7 +68,9 @@ func (s *session) send(ctx context.Context, q request) (*http.Response, error) {
 	}
 	if q.body != nil {
 		defer q.body.quiet()
-		req.ContentLength = q.body.Size()
+		if req.ContentLength = q.body.Size(); req.ContentLength == 0 {
+			req.Body = http.NoBody // otherwise a length of 0 means that it is not known
+		}
 		req.Header.Set("Content-Type", "application/octet-stream")
 	}
 	resp, err := s.client.Do(req)

@@ -24,7 +24,9 @@ const htpasswd = "kaito:$2a$05$z0aBic9LcGYIJ/JQNkwurulAApw.dn45OpJDBZ.ZWyLBrz04I
 // Registry is one registry with a folder of its own.
 type Registry struct {
 	// Addr is its host and port. Data is the folder with its content.
-	Addr, Data   string
+	Addr, Data string
+	// Flags are further ones of the program, from the next start on: --read-only.
+	Flags        []string
 	program, dir string
 	process      *exec.Cmd
 }
@@ -77,7 +79,8 @@ func root(t *testing.T) string {
 // Start starts it, also again after Kill, and waits until it answers.
 func (r *Registry) Start(t *testing.T) {
 	t.Helper()
-	r.process = exec.Command(r.program, "--addr", r.Addr, "--data", r.Data, "--htpasswd", filepath.Join(r.dir, "htpasswd"))
+	args := append([]string{"--addr", r.Addr, "--data", r.Data, "--htpasswd", filepath.Join(r.dir, "htpasswd")}, r.Flags...)
+	r.process = exec.Command(r.program, args...)
 	log, err := os.OpenFile(filepath.Join(r.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)

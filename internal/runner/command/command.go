@@ -51,7 +51,9 @@ at once, starts the engine, passes requests to it, and says in the end why it en
 	root.SetErr(w.Stderr)
 	root.SetArgs(args)
 	root.AddCommand(
-		installCommand(w), serveCommand(w), adaptersCommand(w), checkCommand(w), prepareCommand(w), trainCommand(w), versionCommand(w),
+		installCommand(w), serveCommand(w), adaptersCommand(w),
+		pushCheckCommand(w), checkCommand(w), prepareCommand(w), trainCommand(w), checkpointCommand(w), publishCommand(w),
+		versionCommand(w),
 	)
 	understood := false // a command line that is not ends before this
 	root.PersistentPreRun = func(*cobra.Command, []string) { understood = true }

@@ -55,6 +55,7 @@ Content, tags and half-done uploads survive a restart.`,
 	cmd.Flags().StringVar(&f.Data, "data", "", "folder of the content")
 	cmd.Flags().StringVar(&f.Passwords, "htpasswd", "", "file with users and bcrypt hashes")
 	cmd.Flags().StringVar(&f.PrivatePrefix, "private-prefix", "private/", "repositories below this prefix need a password")
+	cmd.Flags().BoolVar(&f.ReadOnly, "read-only", false, "refuse pushes and removals")
 	cmd.Flags().TextVar(&f.level, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
 	for _, name := range []string{"data", "htpasswd"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {

@@ -30,6 +30,8 @@ type Options struct {
 	// PrivatePrefix begins the names of repositories that need a password, with
 	// its slash: "private/".
 	PrivatePrefix string
+	// ReadOnly refuses every push and removal, as a registry in maintenance does.
+	ReadOnly bool
 }
 
 // New returns the registry's HTTP API. The context ends its background work.
@@ -64,8 +66,9 @@ func New(ctx context.Context, o Options) (app http.Handler, err error) {
 func settings(o Options, secret string) *configuration.Configuration {
 	c := &configuration.Configuration{
 		Storage: configuration.Storage{
-			"filesystem": {"rootdirectory": o.Data},
-			"delete":     {"enabled": true},
+			"filesystem":  {"rootdirectory": o.Data},
+			"delete":      {"enabled": true},
+			"maintenance": {"readonly": map[any]any{"enabled": o.ReadOnly}},
 		},
 		Auth: configuration.Auth{accessName: {
 			"realm":  realm,
