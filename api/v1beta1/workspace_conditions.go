@@ -47,6 +47,8 @@ const (
 	ReasonInvalidTemplate = "InvalidTemplate"
 	// ReasonInvalidImage is the reason of a reference that names no image.
 	ReasonInvalidImage = "InvalidImage"
+	// ReasonInvalidAdapter is the reason of an adapter that cannot be served as it is named.
+	ReasonInvalidAdapter = "InvalidAdapter"
 	// ReasonImageIgnored is the reason of the event that tells of a presetOptions.image without a model.
 	ReasonImageIgnored = "ImageIgnored"
 	// ReasonNameTaken is the reason of an object of somebody else that stands where a child belongs.
@@ -104,6 +106,10 @@ const (
 	ReasonWeightsCorrupt = "WeightsCorrupt"
 	// ReasonWeightsUnusable is the reason of files that the engine cannot load or must not.
 	ReasonWeightsUnusable = "WeightsUnusable"
+	// ReasonAdapterUnusable is the reason of an adapter that does not fit model or engine.
+	ReasonAdapterUnusable = "AdapterUnusable"
+	// ReasonAdapterUnreachable is the reason of an adapter whose registry does not answer.
+	ReasonAdapterUnreachable = "AdapterUnreachable"
 	// ReasonDiskFull is the reason of a disk that is too small for the weights.
 	ReasonDiskFull = "DiskFull"
 )

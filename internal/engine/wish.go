@@ -11,10 +11,12 @@ import (
 
 // Bounds of what a plan is asked for; no model or machine reaches them.
 const (
-	mostContext = 1 << 24
-	mostSlots   = 1 << 14
-	mostGPUs    = 1 << 10
-	mostCache   = 1 << 24 // MiB
+	mostContext  = 1 << 24
+	mostSlots    = 1 << 14
+	mostGPUs     = 1 << 10
+	mostCache    = 1 << 24 // MiB
+	mostRank     = 1 << 16
+	mostAdapters = 1 << 10
 )
 
 // hearing puts the value of a flag into the wish, or says what it should be.
@@ -31,6 +33,8 @@ func hearings() map[string]hearing {
 		"vllm.tensor-parallel-size":   whole(func(w *model.Wish) *int { return &w.GPUs }, 1, mostGPUs),
 		"vllm.gpu-memory-utilization": utilisation,
 		"vllm.kv-cache-dtype":         cacheType,
+		"vllm.max-lora-rank":          whole(func(w *model.Wish) *int { return &w.Adapters.MaxRank }, 1, mostRank),
+		"vllm.max-loras":              whole(func(w *model.Wish) *int { return &w.Adapters.AtOnce }, 1, mostAdapters),
 		"llamacpp.ctx-size":           whole(func(w *model.Wish) *int { return &w.TotalContext }, 0, mostContext),
 		"llamacpp.parallel":           whole(slots, -1, mostSlots),
 		"llamacpp.cache-ram":          promptCache,

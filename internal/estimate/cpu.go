@@ -38,6 +38,7 @@ func OnCPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	plan := model.Plan{
 		Model: m.ID, Engine: engineLlamacpp, Form: model.FormGGUF, Nodes: 1,
 		CPU: cpu, Threads: max(1, int(cpu/model.Core)),
+		Adapters: withAdapters(m, engineLlamacpp, wish.Adapters),
 	}
 	most, least := wantedSlots, 1
 	if wish.Slots > 0 {
@@ -75,10 +76,14 @@ func cpuMemory(m model.Model, wish model.Wish, plan model.Plan) model.Memory {
 	if wish.PromptCache != nil {
 		cache = *wish.PromptCache
 	}
+	if len(plan.Adapters.Ranks) > 0 {
+		cache = 0 // it does not know adapters apart
+	}
 	return model.Memory{
 		Weights:     m.Forms[model.FormGGUF].Size,
 		KVCache:     m.KVBytesPerToken() * model.Bytes(plan.Context) * model.Bytes(plan.Slots),
 		PromptCache: cache,
+		Adapters:    plan.Adapters.Each * model.Bytes(len(plan.Adapters.Ranks)),
 		Overhead:    engineOverhead + runnerOverhead,
 	}
 }

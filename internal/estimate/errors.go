@@ -101,14 +101,14 @@ func offered(all []Offer) string {
 func gpusTooSmall(m model.Model, wish model.Wish, node model.NodeShape, count int) error {
 	context := neededContext(m, wish)
 	fit := fitGPUs(m, wish, node.GPUs.Memory, count)
-	has := fit.memory.Weights + fit.memory.Overhead - fit.short
+	has := fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead - fit.short
 	if fit.short == 0 {
 		has += fit.memory.KVCache
 	}
 	cache := kvOnEach(m, wish, count) * model.Bytes(count) * model.Bytes((context+cacheBlock-1)/cacheBlock*cacheBlock)
 	return &GPUsTooSmallError{
 		Model: m.ID, Node: node.Name, GPUs: count, Product: node.GPUs.Product, Context: context,
-		Need: fit.memory.Weights + fit.memory.Overhead + cache, Has: has, Fits: advice(m, wish, context),
+		Need: fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead + cache, Has: has, Fits: advice(m, wish, context),
 	}
 }
 

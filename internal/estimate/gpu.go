@@ -150,7 +150,8 @@ func fitGPUs(m model.Model, wish model.Wish, each model.Bytes, n int) gpuFit {
 	usable := model.Bytes(float64(each*visiblePercent/100) * utilisation(wish))
 	weights := (m.Forms[model.FormHF].Size*weightsPercent/100 + model.Bytes(n) - 1) / model.Bytes(n)
 	overhead := overheadFor(n)
-	left := usable - weights - overhead
+	adapters := adaptersOnGPU(withAdapters(m, engineVLLM, wish.Adapters))
+	left := usable - weights - overhead - adapters
 	if left < 0 {
 		f.short = -left * model.Bytes(n)
 		left = 0
@@ -158,7 +159,7 @@ func fitGPUs(m model.Model, wish model.Wish, each model.Bytes, n int) gpuFit {
 	f.tokens = int(left*cachePercent/100/kvOnEach(m, wish, n)) / cacheBlock * cacheBlock
 	f.context = min(wantedContext(m, wish), f.tokens)
 	all := model.Bytes(n)
-	f.memory = model.Memory{Weights: weights * all, KVCache: model.Bytes(f.tokens) * kvOnEach(m, wish, n) * all, Overhead: overhead * all}
+	f.memory = model.Memory{Weights: weights * all, KVCache: model.Bytes(f.tokens) * kvOnEach(m, wish, n) * all, Adapters: adapters * all, Overhead: overhead * all}
 	return f
 }
 
@@ -208,11 +209,13 @@ func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (mo
 	if wish.Slots > 0 {
 		slots = wish.Slots
 	}
+	adapters := withAdapters(m, engineVLLM, wish.Adapters)
 	plan := model.Plan{
-		Model: m.ID, Engine: engineVLLM, Form: model.FormHF, Nodes: 1, Context: f.context, Slots: slots,
+		Adapters: adapters,
+		Model:    m.ID, Engine: engineVLLM, Form: model.FormHF, Nodes: 1, Context: f.context, Slots: slots,
 		// Its part of the node, so that pods for all GPUs find room.
 		CPU:    min(model.MilliCPU(hostCores+f.count)*model.Core, node.CPU*model.MilliCPU(f.count)/model.MilliCPU(node.GPUs.Count)),
-		Memory: model.Memory{Overhead: hostMemory + hostPerGPU*model.Bytes(f.count) + runnerOverhead, Shared: sharedPerGPU * model.Bytes(f.count)},
+		Memory: model.Memory{Overhead: hostMemory + hostPerGPU*model.Bytes(f.count) + runnerOverhead, Adapters: adaptersBesideGPU(adapters), Shared: sharedPerGPU * model.Bytes(f.count)},
 		Disk:   hostCaches,
 		GPU: &model.GPUPlan{
 			Count: f.count, Kind: node.GPUs.Kind, Product: node.GPUs.Product, Capability: node.GPUs.Capability,

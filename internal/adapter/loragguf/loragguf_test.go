@@ -5,14 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"kaito.sh/kaito/internal/adapter"
 	"kaito.sh/kaito/internal/adapter/adaptertest"
 	"kaito.sh/kaito/internal/adapter/loragguf"
+	"kaito.sh/kaito/internal/engine/llamacpp"
 )
 
 // tiny is the base of the goldens; testdata/golden.py has the same numbers.
@@ -150,14 +150,11 @@ func TestErrorsOfWritingAreNotTheAdaptersFault(t *testing.T) {
 	}
 }
 
-func TestArchitectures(t *testing.T) {
+func TestTheOperatorRefusesWhatCannotBeConverted(t *testing.T) {
 	t.Parallel()
-	got := map[string]bool{}
-	for _, a := range []string{"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", ""} {
-		got[a] = loragguf.Supports(a)
-	}
-	want := map[string]bool{"LlamaForCausalLM": true, "MistralForCausalLM": false, "Qwen2ForCausalLM": false, "": false}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("architectures (-want +got):\n%s", diff)
+	for _, a := range []string{"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Phi3ForCausalLM", ""} {
+		if got, want := loragguf.Supports(a), slices.Contains(llamacpp.AdapterArchitectures(), a); got != want {
+			t.Errorf("%q is converted: %v, taken: %v", a, got, want)
+		}
 	}
 }

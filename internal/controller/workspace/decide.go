@@ -77,6 +77,8 @@ type thought struct {
 	template *podtemplate.Template
 	// settings are what the user's ConfigMap asks of the engine.
 	settings engine.Settings
+	// adapters are served beside the model.
+	adapters []render.Adapter
 	// notes are what the condition Accepted says besides.
 	notes []string
 	// fit are the nodes that can take a pod, as shapes.
@@ -94,7 +96,7 @@ func (p Planner) decide(o observed) decision {
 	}
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, readAdapters, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings} {
 		if s(p, t) {
 			t.waits()
 			return t.decision
@@ -218,14 +220,17 @@ func fitModel(p Planner, t *thought) bool {
 	if t.template != nil {
 		return false
 	}
-	plan, nodes, err := estimate.Best(t.model, t.settings.Wishes, t.fit)
+	plan, nodes, err := estimate.Best(t.model, t.wishes(), t.fit)
 	if err != nil {
 		// Told as a failure, because nothing that is there can help; a larger node that joins is judged at once.
 		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sentence(err))
 		t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 		return true
 	}
-	start, err := command(t.model, plan, t.settings)
+	if t.refuseUnserved(plan) {
+		return true
+	}
+	start, err := command(t.model, plan, t.settings, t.adapters)
 	if err != nil {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sentence(err)), true
 		return true
@@ -239,9 +244,10 @@ func fitModel(p Planner, t *thought) bool {
 			Engine: p.Images.Engines[plan.Engine],
 		},
 		Weights: p.weights(t, plan, options(t.ws).Image), PullSecrets: p.pullSecrets(t.ws),
+		Adapters: t.adapters,
 	}
 	p.ignoreImage(t)
-	t.notes = append(t.notes, planNotes(*t.serving)...)
+	t.notes = slices.Concat(t.notes, planNotes(*t.serving), adapterNotes(*t.serving))
 	t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
 	return false
 }

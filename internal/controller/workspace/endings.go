@@ -24,6 +24,11 @@ func ended(t *thought, p *corev1.Pod, s corev1.ContainerStatus) (metav1.Conditio
 	if last.Reason == "OOMKilled" || why.Reason == ending.OutOfMemory {
 		return outOfMemory(t, p, s.Name), true
 	}
+	if s.Name == render.AdaptersContainer {
+		if c, known := withoutAdapters(p, why); known {
+			return c, true
+		}
+	}
 	if reason, known := ofWeights()[why.Reason]; known {
 		return v1beta1.InferenceNotReady(reason, "%s", aboutWeights(t, p, why)), true
 	}

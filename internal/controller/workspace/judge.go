@@ -53,6 +53,8 @@ func progress(t *thought) string {
 			return "the pod waits for a node"
 		case unprepared(&p):
 			step = "node " + p.Spec.NodeName + " prepares volumes and network; if that lasts, `kubectl describe pod " + p.Name + "` says why"
+		case brings(&p):
+			step = "adapters are being brought to node " + p.Spec.NodeName
 		case p.Status.Phase == corev1.PodPending:
 			step = "images and weights are being pulled to node " + p.Spec.NodeName
 			if t.serving.Weights.Image == "" {
@@ -61,6 +63,13 @@ func progress(t *thought) string {
 		}
 	}
 	return step
+}
+
+// brings is true while the pod's adapters are on their way.
+func brings(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.InitContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.Name == render.AdaptersContainer && s.State.Running != nil
+	})
 }
 
 // unprepared is true while a node has no sandbox for the pod: a volume that cannot be

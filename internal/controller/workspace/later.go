@@ -15,7 +15,6 @@ func refuseWhatComesLater(_ Planner, t *thought) bool {
 	for field, set := range map[string]bool{
 		"resource.instanceType": ws.Resource.InstanceType != "",
 		"resource.partition":    ws.Resource.Partition != nil,
-		"inference.adapters":    ws.Inference != nil && len(ws.Inference.Adapters) > 0,
 	} {
 		if set {
 			fields = append(fields, field)

@@ -24,8 +24,8 @@ const (
 )
 
 // command is how the engine of a plan is started.
-func command(m model.Model, plan model.Plan, settings engine.Settings) (engine.Command, error) {
-	in := engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort}
+func command(m model.Model, plan model.Plan, settings engine.Settings, adapters []render.Adapter) (engine.Command, error) {
+	in := engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort, Adapters: engineAdapters(plan.Engine, adapters)}
 	if plan.Engine == vllm.Name {
 		return vllm.Command(in)
 	}

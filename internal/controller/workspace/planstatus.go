@@ -57,7 +57,7 @@ func planStatus(s *render.Serving) *v1beta1.PlanStatus {
 	}
 	status.Memory = &v1beta1.MemoryStatus{
 		Weights: amount(memory.Weights), KVCache: amount(memory.KVCache),
-		Overhead: amount(memory.Overhead + memory.PromptCache + memory.Shared), Total: amount(memory.Total()),
+		Overhead: amount(memory.Overhead + memory.PromptCache + memory.Adapters + memory.Shared), Total: amount(memory.Total()),
 	}
 	return status
 }

@@ -81,13 +81,13 @@ func (p Planner) serveAdapter(t *thought) bool {
 		t.inference = stands(t.observed, t.decision.nodes)
 		return false
 	}
-	plan, nodes, err := estimate.Best(t.model, model.Wishes{}, t.fit)
+	plan, nodes, err := estimate.Best(t.model, t.wishes(), t.fit)
 	if err != nil {
 		t.decision.nodes = v1beta1.NodesTooSmall()
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonDoesNotFit, "The adapter is published, and no server fits: %s", sentence(err))
 		return false
 	}
-	start, err := command(t.model, plan, engine.Settings{})
+	start, err := command(t.model, plan, engine.Settings{}, t.adapters)
 	if err != nil {
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonInvalidSettings, "%s", sentence(err))
 		return false
@@ -96,7 +96,7 @@ func (p Planner) serveAdapter(t *thought) bool {
 	t.serving = &render.Serving{
 		Workspace: t.ws, Model: t.model, Plan: plan, Command: start,
 		Images:  render.Images{Runner: p.Images.Runner, Engine: p.Images.Engines[plan.Engine]},
-		Weights: p.weights(t, plan, ""), PullSecrets: p.pullSecrets(t.ws),
+		Weights: p.weights(t, plan, ""), PullSecrets: p.pullSecrets(t.ws), Adapters: t.adapters,
 	}
 	return true
 }

@@ -5,6 +5,7 @@ package llamacpp
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 
 	"kaito.sh/kaito/internal/engine"
@@ -19,7 +20,11 @@ const Name = "llamacpp"
 // our defaults, the plan wins over both: it has heard the user already.
 func Command(in engine.Input) (engine.Command, error) {
 	file := path.Join(in.Weights, in.Model.Forms[model.FormGGUF].File)
-	arguments := flags.Merge(defaults(in.Model.Chat), in.Settings.Arguments[Name], planned(in, file))
+	arguments := flags.Merge(defaults(in.Model.Chat), in.Settings.Arguments[Name], planned(in, file), adapters(in.Adapters))
+	files := []string{file}
+	for _, a := range in.Adapters {
+		files = append(files, a.Path)
+	}
 	return engine.Command{
 		Name: Name,
 		Args: append([]string{"llama-server"}, flags.Line(arguments)...),
@@ -30,7 +35,7 @@ func Command(in engine.Input) (engine.Command, error) {
 		},
 		URL:        fmt.Sprintf("http://127.0.0.1:%d", in.Port),
 		HealthPath: "/health",
-		Files:      []string{file},
+		Files:      files,
 	}, nil
 }
 
@@ -58,6 +63,31 @@ func planned(in engine.Input, file string) []flags.Argument {
 		flags.Off("slots", "no-slots"),
 		flags.On("offline"),
 	}
+}
+
+// adapters are loaded with the scale 0, which leaves the model as it is; a request gives one
+// of them its scale by its place in this list. The flag lora-init-without-apply would be
+// for that, but applies them to every request (llama-server 0.7.0).
+func adapters(all []engine.Adapter) []flags.Argument {
+	if len(all) == 0 {
+		return nil
+	}
+	scaled := flags.Argument{Flag: flags.Flag{Name: "lora-scaled", Many: flags.Commas}}
+	for _, a := range all {
+		scaled.Values = append(scaled.Values, a.Path+":0")
+	}
+	// What the server keeps of finished conversations does not say with which adapter they
+	// were computed, and would be given to requests for another.
+	return []flags.Argument{scaled, flags.Set("cache-ram", "0")}
+}
+
+// AdapterArchitectures are the classes of models whose adapters can be converted for
+// llama.cpp; internal/adapter/loragguf does it, and a test compares the two.
+func AdapterArchitectures() []string { return []string{"LlamaForCausalLM"} }
+
+// TakesAdapters says whether adapters of a model can be served.
+func TakesAdapters(m model.Model) bool {
+	return slices.ContainsFunc(m.Architectures, func(a string) bool { return slices.Contains(AdapterArchitectures(), a) })
 }
 
 // defaults are for a model whose files say badly how to talk to it. A request may

@@ -39,9 +39,13 @@ func (e *NeedsParserError) Error() string {
 // Command is the command for a plan that reads safetensors. What the user set wins
 // over what is known of the model, the plan wins over both: it has heard the user.
 func Command(in engine.Input) (engine.Command, error) {
-	arguments := flags.Merge(known(in.Model, in.Plan), in.Settings.Arguments[Name], planned(in))
+	arguments := flags.Merge(known(in.Model, in.Plan), in.Settings.Arguments[Name], planned(in), adapters(in))
 	if err := complete(in.Model, arguments); err != nil {
 		return engine.Command{}, err
+	}
+	files := []string{path.Join(in.Weights, "config.json")}
+	for _, a := range in.Adapters {
+		files = append(files, path.Join(a.Path, "adapter_config.json"))
 	}
 	return engine.Command{
 		Name:       Name,
@@ -50,7 +54,7 @@ func Command(in engine.Input) (engine.Command, error) {
 		URL:        fmt.Sprintf("http://127.0.0.1:%d", in.Port),
 		HealthPath: "/health",
 		CacheDir:   cacheDir,
-		Files:      []string{path.Join(in.Weights, "config.json")},
+		Files:      files,
 	}, nil
 }
 
@@ -97,6 +101,25 @@ func planned(in engine.Input) []flags.Argument {
 		flags.Set("max-num-seqs", strconv.Itoa(in.Plan.Slots)),
 		flags.Set("gpu-memory-utilization", strconv.FormatFloat(gpu.Utilisation, 'f', -1, 64)),
 		flags.Set("shutdown-timeout", strconv.Itoa(stopSeconds)),
+	}
+}
+
+// adapters are loaded into the memory of the GPUs that the plan has reserved for them, and
+// answer under their names.
+func adapters(in engine.Input) []flags.Argument {
+	if len(in.Adapters) == 0 {
+		return nil
+	}
+	modules := flags.Argument{Flag: flags.Flag{Name: "lora-modules", Many: flags.List}}
+	for _, a := range in.Adapters {
+		modules.Values = append(modules.Values, a.Name+"="+a.Path)
+	}
+	return []flags.Argument{
+		flags.On("enable-lora"),
+		modules,
+		flags.Set("max-lora-rank", strconv.Itoa(in.Plan.Adapters.MaxRank)),
+		flags.Set("max-loras", strconv.Itoa(in.Plan.Adapters.AtOnce)),
+		flags.Set("max-cpu-loras", strconv.Itoa(max(len(in.Adapters), in.Plan.Adapters.AtOnce))),
 	}
 }
 

@@ -27,7 +27,7 @@ func handler(t *testing.T, stand http.Handler, name string) *chat.Handler {
 		t.Fatal(err)
 	}
 	return &chat.Handler{
-		Model: engine.New(name, "tiny", base, engine.Transport(8)), Engine: name, Context: 100,
+		Model: engine.New(name, engine.Target{Model: "tiny"}, base, engine.Transport(8)), Engine: name, Context: 100,
 		Body: intake.New(2000, time.Now), Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -21,9 +21,12 @@ var ErrCut = errors.New("the engine's stream ended before the answer")
 // model is added. The engine is asked for a stream: when ctx ends, it stops within a token,
 // where llama-server works on for seconds at an answer that goes out in one piece.
 func (c *Client) Chat(ctx context.Context, request map[string]any) (string, error) {
-	body := map[string]any{"model": c.model, "stream": true}
+	body := map[string]any{"model": c.target.Model, "stream": true}
 	for k, v := range request {
 		body[k] = v
+	}
+	if c.target.LoRA != nil {
+		body["lora"] = c.target.LoRA
 	}
 	text, err := c.chat(ctx, body)
 	if err != nil {

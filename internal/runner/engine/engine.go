@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -29,15 +30,46 @@ const (
 
 // Client speaks to one engine. It is safe for concurrent use.
 type Client struct {
-	name  string
-	model string
-	base  *url.URL
-	http  *http.Client
+	name   string
+	target Target
+	base   *url.URL
+	http   *http.Client
 }
 
-// New makes a client of the engine with this name at base, which knows the model as model.
-func New(name, model string, base *url.URL, transport http.RoundTripper) *Client {
-	return &Client{name: name, model: model, base: base, http: &http.Client{Transport: transport}}
+// Target is what an engine is asked for: a model or one of its adapters.
+type Target struct {
+	// Model is the engine's own name of it.
+	Model string
+	// LoRA is the value of the request's field lora, by which llama.cpp chooses among its
+	// adapters; nil where it has none.
+	LoRA json.RawMessage
+}
+
+// Base is the target of the model itself, beside so many adapters. llama.cpp must be told
+// that none of them is wanted: a request that says nothing is answered without any, but on
+// what a request with an adapter has left in the KV cache (measured on llama-server 0.7.0).
+func Base(engine, model string, adapters int) Target {
+	t := Target{Model: model}
+	if engine == LlamaCpp && adapters > 0 {
+		t.LoRA = []byte(`[{"id":0,"scale":0}]`)
+	}
+	return t
+}
+
+// Adapter is the target of the adapter with this name, which is the index-th that the
+// engine was started with, at a scale. vLLM knows adapters by their names.
+func Adapter(engine, name string, index int, scale float64) Target {
+	t := Target{Model: name}
+	if engine == LlamaCpp {
+		// Adapters that are not named get the scale 0.
+		t.LoRA = fmt.Appendf(nil, `[{"id":%d,"scale":%s}]`, index, strconv.FormatFloat(scale, 'f', -1, 64))
+	}
+	return t
+}
+
+// New makes a client of the engine with this name at base, which is asked for target.
+func New(name string, target Target, base *url.URL, transport http.RoundTripper) *Client {
+	return &Client{name: name, target: target, base: base, http: &http.Client{Transport: transport}}
 }
 
 // StatusError is an engine's answer other than 200.
@@ -104,7 +136,7 @@ func (c *Client) CountTokens(ctx context.Context, messages json.RawMessage) (int
 		var counted struct {
 			Count int `json:"count"`
 		}
-		if err := c.post(ctx, "/tokenize", map[string]any{"model": c.model, "messages": messages}, &counted); err != nil {
+		if err := c.post(ctx, "/tokenize", map[string]any{"model": c.target.Model, "messages": messages}, &counted); err != nil {
 			return 0, fmt.Errorf("count tokens: %w", err)
 		}
 		return counted.Count, nil

@@ -30,7 +30,7 @@ func client(t *testing.T, name string, code int, answer string) (c *engine.Clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	return engine.New(name, "tiny", base, engine.Transport(8)), asked
+	return engine.New(name, engine.Target{Model: "tiny"}, base, engine.Transport(8)), asked
 }
 
 const turn = `[{"role":"user","content":"hello"}]`

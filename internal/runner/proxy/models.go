@@ -9,7 +9,7 @@ import (
 )
 
 // Models answers GET /v1/models and GET /v1/models/<name> with the model's own id,
-// whatever the engine calls it.
+// whatever the engine calls it, and with the adapters on it.
 type Models struct {
 	// Names are the model's.
 	Names Names
@@ -35,17 +35,14 @@ func (m *Models) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refusal.OpenAI(w, refusal.Method(http.MethodGet))
 		return
 	}
-	one := model{
-		ID: m.Names.ID, Object: "model", Created: m.Created, OwnedBy: "kaito",
-		Root: m.Names.ID, Context: m.Context,
-	}
 	name, single := strings.CutPrefix(r.URL.Path, "/v1/models/")
 	var body any = struct {
 		Object string  `json:"object"`
 		Data   []model `json:"data"`
-	}{"list", []model{one}}
+	}{"list", m.all()}
 	if single {
-		if !m.Names.knows(name) {
+		one, ok := m.one(name)
+		if !ok {
 			refusal.OpenAI(w, refusal.UnknownModel(name, m.Names.served()))
 			return
 		}
@@ -53,4 +50,30 @@ func (m *Models) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(body) // the client may have gone
+}
+
+// all are the model and, as vLLM lists them, the adapters with the model as their parent.
+func (m *Models) all() []model {
+	base := model{ID: m.Names.ID, Object: "model", Created: m.Created, OwnedBy: "kaito", Root: m.Names.ID, Context: m.Context}
+	all := []model{base}
+	for _, a := range m.Names.Adapters {
+		on := base
+		on.ID, on.Root, on.Parent = a.Name, a.Name, &base.ID
+		all = append(all, on)
+	}
+	return all
+}
+
+// one is the model or adapter of a name.
+func (m *Models) one(name string) (model, bool) {
+	if _, ok := m.Names.find(name); !ok {
+		return model{}, false
+	}
+	all := m.all()
+	for _, one := range all[1:] {
+		if one.ID == name {
+			return one, true
+		}
+	}
+	return all[0], true
 }

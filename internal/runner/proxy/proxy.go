@@ -78,7 +78,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer body.Done()
-	order, no := p.names.address(body.Bytes())
+	order, no := p.names.address(r.URL.Path, body.Bytes())
 	if no != nil {
 		refusal.OpenAI(w, no)
 		return

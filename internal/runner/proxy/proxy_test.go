@@ -21,7 +21,7 @@ import (
 	"kaito.sh/kaito/internal/runner/standin"
 )
 
-var names = proxy.Names{ID: "tiny", Aliases: []string{"Maker/Tiny"}, Engine: "base"}
+var names = proxy.Names{ID: "tiny", Aliases: []string{"Maker/Tiny"}, Engine: engine.Target{Model: "base"}}
 
 // front is a proxy, reached over HTTP, before stand.
 func front(t *testing.T, stand http.Handler, limit int64) string {
@@ -98,7 +98,7 @@ func TestBodyWithTheEnginesNameStaysByteForByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := proxy.Names{ID: "tiny", Engine: "tiny"}
+	own := proxy.Names{ID: "tiny", Engine: engine.Target{Model: "tiny"}}
 	p := httptest.NewServer(proxy.New(base, own, intake.New(100, time.Now), engine.Transport(8), slog.New(slog.DiscardHandler)))
 	t.Cleanup(p.Close)
 	if code, _ := send(t, http.MethodPost, p.URL+"/v1/completions", "application/json", sent); code != 200 || got != sent {

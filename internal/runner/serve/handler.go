@@ -24,20 +24,32 @@ func (s *server) engineModel() string {
 	return s.Contract.Model.ID
 }
 
+// names are those under which model and adapters answer, with what the engine is asked for.
+func (s *server) names() proxy.Names {
+	c := s.Contract
+	names := proxy.Names{ID: c.Model.ID, Aliases: c.Model.Aliases, Engine: engine.Base(c.Engine.Name, s.engineModel(), len(c.Adapters))}
+	for i, a := range c.Adapters {
+		names.Adapters = append(names.Adapters, proxy.Adapter{
+			Name: a.Name, Default: a.Default, Target: engine.Adapter(c.Engine.Name, a.Name, i, a.Scale()),
+		})
+	}
+	return names
+}
+
 // build makes the parts that answer requests.
 func (s *server) build(base *url.URL) {
 	c := s.Contract
 	transport := engine.Transport(c.Limits.MaxInFlight)
 	s.timeline = phase.New(s.Now, s.Started)
 	s.gate = gate.New(c.Limits.MaxInFlight)
-	s.engine = engine.New(c.Engine.Name, s.engineModel(), base, transport)
+	names := s.names()
+	s.engine = engine.New(c.Engine.Name, names.Target(), base, transport)
 	who := metrics.Identity{Workspace: c.Workspace, Model: c.Model.ID, Engine: c.Engine.Name, Version: s.Version}
 	s.metrics = metrics.New(who, s.timeline, s.gate.InFlight)
 	if s.Fetch != nil {
 		s.metrics.Weights(func() (int64, int64) { return s.fetched.done.Load(), s.fetched.total.Load() })
 	}
 
-	names := proxy.Names{ID: c.Model.ID, Aliases: c.Model.Aliases, Engine: s.engineModel()}
 	body := intake.New(c.Limits.MaxBodyBytes, s.Now)
 	legacy := &chat.Handler{Model: s.engine, Engine: c.Engine.Name, Context: c.Model.Context, Body: body, Log: s.Log}
 	openai := proxy.New(base, names, body, transport, s.Log)
