@@ -65,7 +65,7 @@ func TestTheRunnersClientUnderstandsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := engine.New(engine.VLLM, "tiny", base, http.DefaultTransport)
+	client := engine.New(engine.VLLM, engine.Target{Model: "tiny"}, base, http.DefaultTransport)
 	if code, err := client.Status(t.Context(), "/health"); err != nil || code != http.StatusOK {
 		t.Errorf("/health is %d, %v", code, err)
 	}
