@@ -77,6 +77,7 @@ func (p Planner) servePrevious(t *thought, otherwise metav1.Condition) {
 // for any other Workspace. It says whether there is one.
 func (p Planner) serveAdapter(t *thought) bool {
 	t.fit, t.old = nil, nil
+	t.adapters = []render.Adapter{p.tunedAdapter(t)}
 	if findNodes(p, t) {
 		t.inference = stands(t.observed, t.decision.nodes)
 		return false
@@ -99,6 +100,22 @@ func (p Planner) serveAdapter(t *thought) bool {
 		Weights: p.weights(t, plan, ""), PullSecrets: p.pullSecrets(t.ws), Adapters: t.adapters,
 	}
 	return true
+}
+
+// tunedAdapter is what the last run that ended well has published. It answers under the
+// name of the Workspace, and where a request names no model.
+func (p Planner) tunedAdapter(t *thought) render.Adapter {
+	a := render.Adapter{Name: t.ws.Name, Default: true, Rank: t.trial.settings.Load.Rank}
+	s := t.trial.status
+	if s.OutputImage == "" {
+		a.Volume = t.trial.output
+		return a
+	}
+	a.Image, a.Digest, a.PlainHTTP = s.OutputImage, s.OutputDigest, p.Sources.PlainHTTP
+	if secret := t.ws.Tuning.Output.ImagePushSecret; secret != "" {
+		a.Secrets = []string{secret}
+	}
+	return a
 }
 
 // together says whether some node has room for training and server at once.
