@@ -107,11 +107,18 @@ func (e *env) installChart() error { return e.helm() }
 
 // helm installs the chart, or changes what is installed; more are further arguments.
 func (e *env) helm(more ...string) error {
+	at, err := e.place()
+	if err != nil {
+		return err
+	}
+	host, _, _ := strings.Cut(strings.TrimPrefix(at.Files, "http://"), ":")
 	out, err := e.command(4*time.Minute, "helm", append([]string{
 		"upgrade", "--install", "kaito", filepath.Join(e.root, "charts/kaito"),
 		"--namespace", "kaito-system", "--create-namespace", "--values", e.valuesFile(), "--wait", "--timeout", "3m",
 		// The registry of the local cluster speaks plain HTTP.
 		"--set", "registries.insecure=true",
+		// Its file server is inside, where data is not fetched from unless the chart says so.
+		"--set", "fetch.allowCIDRs={" + host + "/32}",
 	}, more...)...)
 	if err != nil {
 		return fmt.Errorf("install the chart: %w\n%s", err, out)

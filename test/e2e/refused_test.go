@@ -77,7 +77,7 @@ func refusedByTheOperator(t *testing.T) {
 		"no-config": {"inference: {preset: {name: smollm2-135m-instruct}, config: not-there}", "Accepted", `False ConfigMapNotFound: ConfigMap "not-there", which inference.config names, is not in this namespace: create it with the key inference_config.yaml`},
 		"empty-pod": {"inference: {template: {spec: {containers: []}}}", "Accepted", "False InvalidTemplate: The pod template in inference.template cannot be used: spec.containers is empty"},
 		"no-image":  {"inference: {preset: {name: smollm2-135m-instruct, presetOptions: {image: 'Not An Image'}}}", "Accepted", "False InvalidImage: "},
-		"later":     {tuning, "Accepted", "False NotYetSupported: This version of the operator does not act on tuning yet"},
+		"no-output": {strings.Replace(tuning, "registry.local:5000/a:1", "registry.local:5000/A:1", 1), "Accepted", "False InvalidOutput: Tuning.output.image"},
 		"no-weights": {
 			"inference: {preset: {name: smollm2-135m-instruct, presetOptions: {image: 'registry.local:5000/kaito/models/none:gguf'}}}",
 			"InferenceReady", "False ImagePullError: ",
