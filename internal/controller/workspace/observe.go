@@ -200,7 +200,7 @@ func missing(o observed, d decision) []child {
 	}
 	if d.tuned != nil {
 		for _, c := range tuneChildren() {
-			if lacks(c.child) && c.fate(d.tuned) == make_ {
+			if lacks(c.child) && c.fate(d.tuned) == create {
 				all = append(all, c.child)
 			}
 		}

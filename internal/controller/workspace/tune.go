@@ -32,7 +32,7 @@ type fate int
 
 const (
 	leave fate = iota
-	make_
+	create
 	remove
 )
 

@@ -31,35 +31,33 @@ func (p Planner) checking(t *thought) {
 		if p.hopeless(t) {
 			return
 		}
-		t.tuned.check = make_
+		t.tuned.check = create
 		t.stillChecking()
 		return
 	}
 	pods := ofRole(t.jobPods, v1beta1.RoleCheck)
 	ended, well, why := finished(t.checkJob)
 	if found := checked(pods); ended && well && found != nil {
-		s.Dataset = found
-		s.Phase = v1beta1.TuningWaiting
+		s.Dataset, s.Phase = found, v1beta1.TuningWaiting
 		t.tuned.wants = p.tuning(t)
 		p.training(t)
 		return
 	}
 	refusals, passing := complaints(pods)
+	broken := ended && !well && passing == nil && len(pods) > 0
 	switch {
 	case len(refusals) > 0:
 		t.refuseData(refusals)
-		if !ended { // the other container need not go on
-			t.tuned.check = remove
-		}
-		p.failedForGood(t)
-		return
-	case ended && !well && passing == nil && len(pods) > 0:
+	case broken:
 		t.failForGood(v1beta1.ReasonCheckFailed, fmt.Sprintf("The check ended without a result: %s", cmp.Or(lastWords(pods), why)))
+	}
+	if s.Phase == v1beta1.TuningFailed {
+		t.tuned.check = fateOfStale(!ended) // of two containers the other need not go on
 		p.failedForGood(t)
 		return
-	case ended: // its pod is gone and with it what it found, or what it waits for does not come: once more
-		t.tuned.check = remove
 	}
+	// A pod that is gone has taken along what it found, and a host that did not answer is asked again.
+	t.tuned.check = fateOfStale(ended)
 	if passing != nil {
 		t.accepted = v1beta1.AcceptedUnknown(string(passing.Reason), "%s; the check is made again by itself", strings.TrimSuffix(passing.Message, "."))
 	}

@@ -62,13 +62,13 @@ func known(d *tuned) fate {
 	if d.wants.Workspace == nil {
 		return leave
 	}
-	return make_
+	return create
 }
 
 // anyJob makes what pods of a Job read together with the Job.
 func (d *tuned) anyJob() fate {
-	if d.check == make_ || d.train == make_ {
-		return make_
+	if d.check == create || d.train == create {
+		return create
 	}
 	return leave
 }
@@ -79,7 +79,7 @@ func wantedByTuning(o observed, d decision) []kube.Child {
 	for _, c := range tuneChildren() {
 		name, have := c.name(o.ws), o.have[handle{c.kind, c.name(o.ws)}]
 		switch c.fate(d.tuned) {
-		case make_:
+		case create:
 			if have == nil || !c.once {
 				all = append(all, kube.Child{Kind: c.kind, Name: name, Object: c.object(d.tuned.wants), Have: have})
 			}

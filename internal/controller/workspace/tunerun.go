@@ -40,21 +40,16 @@ func runID(stanza *v1beta1.TuningSpec, settings contract.Settings, revision stri
 // writes a checkpoint first.
 func stopOtherRun(_ Planner, t *thought) bool {
 	s := &t.trial.status
-	again := t.ws.Annotations[v1beta1.AnnotationRetry]
-	retry := s.RunID == t.trial.run && s.Phase == v1beta1.TuningFailed && again != "" && again != s.Retry
-	other := s.RunID != t.trial.run
+	other, retry := s.RunID != t.trial.run, t.retried()
 	stale := func(j *batchv1.Job) bool {
 		return j != nil && (retry || j.Annotations[v1beta1.AnnotationRunID] != t.trial.run)
 	}
-	if stale(t.checkJob) || stale(t.tuneJob) {
-		t.tuned.check, t.tuned.train = fateOfStale(stale(t.checkJob)), fateOfStale(stale(t.tuneJob))
+	t.tuned.check, t.tuned.train = fateOfStale(stale(t.checkJob)), fateOfStale(stale(t.tuneJob))
+	if t.tuned.check == remove || t.tuned.train == remove || (other || retry) && t.ends() {
 		t.accepted = v1beta1.StoppingRun()
 		return true
 	}
-	if (other || retry) && (t.checkJob == nil && lingering(ofRole(t.jobPods, v1beta1.RoleCheck)) || t.tuneJob == nil && lingering(ofRole(t.jobPods, v1beta1.RoleTune))) {
-		t.accepted = v1beta1.StoppingRun()
-		return true
-	}
+	again := t.ws.Annotations[v1beta1.AnnotationRetry]
 	switch {
 	case other:
 		t.trial.status = v1beta1.TuningStatus{
@@ -68,6 +63,17 @@ func stopOtherRun(_ Planner, t *thought) bool {
 		}
 	}
 	return false
+}
+
+// retried is true of a failed run that the user wants tried again.
+func (t *thought) retried() bool {
+	s, again := t.trial.status, t.ws.Annotations[v1beta1.AnnotationRetry]
+	return s.RunID == t.trial.run && s.Phase == v1beta1.TuningFailed && again != "" && again != s.Retry
+}
+
+// ends is true while pods of Jobs that have gone still end.
+func (t *thought) ends() bool {
+	return t.checkJob == nil && lingering(ofRole(t.jobPods, v1beta1.RoleCheck)) || t.tuneJob == nil && lingering(ofRole(t.jobPods, v1beta1.RoleTune))
 }
 
 func fateOfStale(stale bool) fate {

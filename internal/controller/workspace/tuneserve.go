@@ -62,7 +62,7 @@ func (p Planner) servePrevious(t *thought, otherwise metav1.Condition) {
 	if !served {
 		return
 	}
-	if training := t.tuned.train == make_ || t.tuneJob != nil && t.tuned.train == leave && s.Phase != v1beta1.TuningFailed; training && !together(t) {
+	if training := t.tuned.train == create || t.tuneJob != nil && t.tuned.train == leave && s.Phase != v1beta1.TuningFailed; training && !together(t) {
 		t.serving, t.tuned.stop = nil, true
 		return
 	}

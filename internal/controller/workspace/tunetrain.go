@@ -32,9 +32,7 @@ func (p Planner) training(t *thought) {
 	t.accept()
 	t.tuned.service = true
 	t.succeeded = v1beta1.TuningNotFinished(t.accepted)
-	if before := t.ws.Status.Tuning; t.checkJob != nil && before != nil && before.RunID == t.trial.run && before.Dataset != nil {
-		t.tuned.check = remove // what it found is written down
-	}
+	t.tuned.check = fateOfStale(t.checkJob != nil && t.writtenDown())
 	pods := ofRole(t.jobPods, v1beta1.RoleTune)
 	if t.tuneJob == nil {
 		p.beginTraining(t, pods)
@@ -42,38 +40,41 @@ func (p Planner) training(t *thought) {
 	}
 	ended, well, why := finished(t.tuneJob)
 	if ended && well {
-		if done := results(pods, render.PublishContainer); len(done) > 0 && done[0].Published != nil {
-			t.takeResult(done[0])
-			p.published(t)
-			return
-		}
-		// The pod that knew it is gone: publishing again finds the image and pushes nothing.
-		t.tuned.train = remove
-		p.trains(t, pods, v1beta1.JobFailed(v1beta1.ReasonJobPending, "What the run has published is looked up again"))
+		p.trained(t, pods)
 		return
 	}
-	var last *fault
-	if len(pods) > 0 {
-		last = lastFault(t, pods)
-	}
+	last := lastFault(t, pods)
 	switch {
 	case last != nil && last.final:
 		t.failForGood(last.reason, last.message)
-		if !ended && !last.seen { // else its policy ends the Job, and its logs stay
-			t.tuned.train = remove
-		}
-		p.failedForGood(t)
-		return
+		t.tuned.train = fateOfStale(!ended && !last.seen) // else its policy ends the Job, and its logs stay
 	case ended && last != nil:
 		t.failForGood(v1beta1.ReasonAttemptsExhausted, fmt.Sprintf("The training was cut off in %d pods, the last time because %s", attempts(t), last.message))
-		p.failedForGood(t)
-		return
 	case ended:
 		t.failForGood(v1beta1.ReasonAttemptsExhausted, fmt.Sprintf("The training's Job has failed and no pod says why: %s", why))
-		p.failedForGood(t)
+	default:
+		p.trains(t, pods, t.started(pods, last))
 		return
 	}
-	p.trains(t, pods, t.started(pods, last))
+	p.failedForGood(t)
+}
+
+// trained takes the result of a Job that has ended well.
+func (p Planner) trained(t *thought, pods []corev1.Pod) {
+	if done := results(pods, render.PublishContainer); len(done) > 0 && done[0].Published != nil {
+		t.takeResult(done[0])
+		p.published(t)
+		return
+	}
+	// The pod that knew it is gone: publishing again finds the image and pushes nothing.
+	t.tuned.train = remove
+	p.trains(t, pods, v1beta1.JobFailed(v1beta1.ReasonJobPending, "What the run has published is looked up again"))
+}
+
+// writtenDown is true once the status that stands holds what the check has found.
+func (t *thought) writtenDown() bool {
+	before := t.ws.Status.Tuning
+	return before != nil && before.RunID == t.trial.run && before.Dataset != nil
 }
 
 // beginTraining makes the Job where a node can take it.
@@ -91,7 +92,7 @@ func (p Planner) beginTraining(t *thought, pods []corev1.Pod) {
 	case lingering(pods):
 		t.job = v1beta1.JobFailed(v1beta1.ReasonJobPending, "The pod of a Job that was removed is ending; the run goes on from its newest checkpoint")
 	default:
-		t.tuned.train = make_
+		t.tuned.train = create
 		s.Attempt = new(int32(1))
 		t.job = v1beta1.JobFailed(v1beta1.ReasonJobPending, "The training's pod is being created")
 	}
