@@ -165,8 +165,8 @@ func (p Planner) room(t *thought, longest int) bool {
 		return false
 	}
 	if servesTuned(t.ws) {
-		if _, _, err := estimate.Best(t.model, withAdapter(t.trial.settings.Load.Rank), t.fit); err != nil {
-			t.doesNotFit("The model can be trained and then not be served: " + err.Error() +
+		if why := p.unservable(t); why != "" {
+			t.doesNotFit("The model can be trained and then not be served: " + why +
 				"; or set annotation " + v1beta1.AnnotationServeTuned + " to \"false\" to have the adapter published only")
 			return false
 		}

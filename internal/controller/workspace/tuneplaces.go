@@ -1,9 +1,7 @@
 package workspace
 
 import (
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
-	"sigs.k8s.io/json"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/render/podtemplate"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/tuning"
 )
@@ -87,19 +85,11 @@ func volumeOf(raw *runtime.RawExtension) (*corev1ac.VolumeSourceApplyConfigurati
 	if raw == nil {
 		return nil, nil //nolint:nilnil // none was named
 	}
-	var source corev1ac.VolumeSourceApplyConfiguration
-	strict, err := json.UnmarshalStrict(raw.Raw, &source)
-	if err == nil {
-		err = errors.Join(strict...)
-	}
+	source, err := podtemplate.Volume(raw.Raw)
 	if err != nil {
-		return nil, fmt.Errorf("is no volume: %w; `kubectl explain pod.spec.volumes` lists what there is", err)
+		return nil, fmt.Errorf("cannot be used: %w", err)
 	}
-	var kinds map[string]any
-	if err := json.UnmarshalCaseSensitivePreserveInts(raw.Raw, &kinds); err != nil || len(kinds) != 1 {
-		return nil, fmt.Errorf("names %d kinds of volume (%s): name one, for example persistentVolumeClaim", len(kinds), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
-	}
-	return &source, nil
+	return source, nil
 }
 
 // readTraining reads the ConfigMap that tuning.config names. A missing one is no failure

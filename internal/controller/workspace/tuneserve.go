@@ -1,10 +1,14 @@
 package workspace
 
 import (
+	"fmt"
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/engine/llamacpp"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
@@ -100,6 +104,20 @@ func (p Planner) serveAdapter(t *thought) bool {
 		Weights: p.weights(t, plan, ""), PullSecrets: p.pullSecrets(t.ws), Adapters: t.adapters,
 	}
 	return true
+}
+
+// unservable says why the nodes that fit could not serve the model with its adapter, or nothing.
+func (p Planner) unservable(t *thought) string {
+	t.adapters = []render.Adapter{p.tunedAdapter(t)}
+	plan, _, err := estimate.Best(t.model, t.wishes(), t.fit)
+	switch {
+	case err != nil:
+		return err.Error()
+	case plan.Engine == llamacpp.Name && !llamacpp.TakesAdapters(t.model):
+		return fmt.Sprintf("llama.cpp, which serves on a CPU, takes adapters of %s only, and this is a %s; use nodes with GPUs",
+			strings.Join(llamacpp.AdapterArchitectures(), ", "), strings.Join(t.model.Architectures, ", "))
+	}
+	return ""
 }
 
 // tunedAdapter is what the last run that ended well has published. It answers under the
