@@ -28,6 +28,7 @@ func TestCheckpointsInARegistry(t *testing.T) {
 		"one that is damaged or foreign is ignored":                 unusable,
 		"a trainer that replaces them all the time loses nothing":   replaced,
 		"a registry that refuses does not hold the pod":             refused,
+		"a disk that cannot take one is the user's to change":       fullDisk,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,8 +260,62 @@ func refused(t *testing.T, p place) {
 	w := p.watch(t, dir)
 	w.signals <- syscall.SIGTERM
 	w.end()
-	var end *ending.Ending
-	if _, err := p.fetch(t, t.TempDir()); !errors.As(err, &end) || end.Reason != ending.PushRefused || end.Code() != ending.CodeConfig {
-		t.Errorf("a fetch with a wrong password: %v", err)
+	// Whether the account may push has been found out before: here it can only be one that may not look.
+	if step, err := p.fetch(t, t.TempDir()); step != 0 || err != nil {
+		t.Errorf("a fetch with a wrong password: %d, %v", step, err)
 	}
+}
+
+func fullDisk(t *testing.T, p place) {
+	dir := t.TempDir()
+	seal(t, dir, run, 10)
+	w := p.watch(t, dir)
+	w.until("10 is there", p.holds(t, 10))
+	w.signals <- syscall.SIGTERM
+	w.end()
+	p.free = 1e6
+	var end *ending.Ending
+	if _, err := p.fetch(t, t.TempDir()); !errors.As(err, &end) || end.Reason != ending.DiskFull || !strings.Contains(end.Message, "has 1 MB of 4 MB free") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The registry is killed while a checkpoint is on its way, and comes back.
+func TestSidecarOutlivesTheRegistry(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t)
+	p, dir := newPlace(t, r, "harbour"), t.TempDir()
+	seal(t, dir, run, 10)
+	w := p.watch(t, dir)
+	w.until("10 is there", p.holds(t, 10))
+	r.Kill()
+	seal(t, dir, run, 20)
+	for range 50 { // it tries, fails and rests
+		w.ticks <- time.Time{}
+	}
+	r.Start(t)
+	w.until("20 is there", p.holds(t, 20))
+	w.signals <- syscall.SIGTERM
+	w.end()
+	back := t.TempDir()
+	if step, err := p.fetch(t, back); step != 20 || err != nil {
+		t.Fatalf("%d, %v", step, err)
+	}
+	same(t, filepath.Join(dir, folderOf(20)), filepath.Join(back, folderOf(20)))
+}
+
+// FuzzRead: whatever a manifest holds, what is taken of it is a checkpoint of the run.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"config":{"mediaType":"application/vnd.kaito.checkpoint.v1+json"},"layers":[{"size":7}],"annotations":{"sh.kaito.checkpoint.run-id":"0123456789ab","sh.kaito.checkpoint.step":"10"}}`))
+	f.Add([]byte(`{"layers":[{"size":-1}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		layers, step, err := read(raw, run)
+		var unused *ignored
+		switch {
+		case err != nil && !errors.As(err, &unused):
+			t.Errorf("not a refusal: %v", err)
+		case err == nil && (step < 1 || len(layers) > maxFiles):
+			t.Errorf("took step %d with %d files of %s", step, len(layers), raw)
+		}
+	})
 }

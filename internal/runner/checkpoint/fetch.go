@@ -80,15 +80,36 @@ func (o FetchOptions) explain(ctx context.Context, err error) error {
 	var known *fetch.Error
 	switch {
 	case errors.As(err, &known) && known.Reason == ending.DiskFull, errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &ending.Ending{
-			Reason: ending.DiskFull, ExitCode: ending.CodeConfig, Phase: o.Phase,
-			Message: fmt.Sprintf("The node's disk cannot take the checkpoint %s; give the node a larger one (%v)", o.Output.Checkpoint, err),
-		}
+		return o.full("is full")
 	case errors.As(err, &known) && known.Reason == ending.Internal:
 		return err
 	default:
 		return o.Output.Explain(ctx, err)
 	}
+}
+
+// full is the end for a disk that is too small.
+func (o FetchOptions) full(how string) error {
+	return &ending.Ending{
+		Reason: ending.DiskFull, ExitCode: ending.CodeConfig, Phase: o.Phase,
+		Message: fmt.Sprintf("The node's disk %s and cannot take the checkpoint %s; give the node a larger one", how, o.Output.Checkpoint),
+	}
+}
+
+// room says whether the disk can take the files.
+func (o FetchOptions) room(layers []v1.Descriptor) error {
+	free, err := o.Free(o.Dir)
+	if err != nil {
+		return fmt.Errorf("look for room for a checkpoint: %w", err)
+	}
+	var need int64
+	for _, l := range layers {
+		need += l.Size
+	}
+	if need > free {
+		return o.full(fmt.Sprintf("has %d MB of %d MB free", free/1e6, need/1e6))
+	}
+	return nil
 }
 
 // fetch brings what the tag names. A pod that lost its node may go on for a while and
@@ -98,10 +119,15 @@ func (o FetchOptions) fetch(ctx context.Context, root *os.Root) (step int, err e
 	var tried v1.Hash
 	for range most {
 		raw, found, lookErr := o.Output.Client.Manifest(ctx, o.Output.Checkpoint)
-		var missing *oci.MissingError
+		var (
+			missing *oci.MissingError
+			access  *oci.AccessError
+		)
 		switch {
 		case errors.As(lookErr, &missing), lookErr == nil && found.Digest == tried:
 			return 0, err
+		case errors.As(lookErr, &access): // who may push may not be allowed to look
+			return 0, ignore("it cannot be read: %v", access)
 		case lookErr != nil:
 			return 0, lookErr //nolint:wrapcheck // explained by Fetch
 		}
@@ -126,6 +152,9 @@ func (o FetchOptions) bring(ctx context.Context, root *os.Root, manifest []byte,
 	}
 	if err := root.RemoveAll(staging); err != nil {
 		return 0, fmt.Errorf("make room for a checkpoint: %w", err)
+	}
+	if err := o.room(layers); err != nil {
+		return 0, err
 	}
 	err = fetch.Run(ctx, &source{o: o, at: at, layers: layers}, fetch.Options{
 		Dir: filepath.Join(o.Dir, staging), Free: o.Free, Sleep: o.Sleep, Report: func(int64, int64) {}, Log: o.Log,
@@ -156,6 +185,11 @@ func read(raw []byte, runID string) (layers []v1.Descriptor, step int, err error
 		return nil, 0, ignore("it is of step %q", m.Annotations[annotationStep])
 	case len(m.Layers) > maxFiles:
 		return nil, 0, ignore("it has %d files, at most %d make sense", len(m.Layers), maxFiles)
+	}
+	for _, l := range m.Layers {
+		if l.Size < 0 || l.Size > maxFile {
+			return nil, 0, ignore("a file of it has %d bytes", l.Size)
+		}
 	}
 	return m.Layers, step, nil
 }

@@ -42,6 +42,7 @@ const (
 const (
 	maxMark  = 64 << 10
 	maxFiles = 4096
+	maxFile  = 1 << 40
 )
 
 // errGone says that a checkpoint was removed, because a newer one is there.

@@ -90,12 +90,13 @@ type place struct {
 	registry *registrytest.Registry
 	tune     contract.Tune
 	secret   string
+	free     int64
 }
 
 // newPlace is a private repository of the test's own.
 func newPlace(t *testing.T, r *registrytest.Registry, name string) place {
 	t.Helper()
-	p := place{registry: r, secret: filepath.Join(t.TempDir(), "config.json")}
+	p := place{registry: r, free: 1 << 40, secret: filepath.Join(t.TempDir(), "config.json")}
 	p.tune = contract.Tune{RunID: run, Output: contract.TuneOutput{Image: r.Addr + "/private/" + name + ":1", SecretName: "push"}}
 	write(t, p.secret, fmt.Appendf(nil, `{"auths":{%q:{"username":%q,"password":%q}}}`, r.Addr, registrytest.User, registrytest.Password), 0o600)
 	return p
@@ -128,7 +129,7 @@ func (p place) fetch(t *testing.T, dir string) (int, error) {
 	t.Helper()
 	return Fetch(t.Context(), FetchOptions{
 		Output: p.output(t), RunID: p.tune.RunID, Dir: dir, Phase: "checking", Sleep: nap, Log: slog.New(slog.DiscardHandler),
-		Free: func(string) (int64, error) { return 1 << 40, nil },
+		Free: func(string) (int64, error) { return p.free, nil },
 	})
 }
 
