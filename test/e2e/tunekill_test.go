@@ -97,7 +97,9 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 	chance := rand.New(rand.NewPCG(seed, seed))
 	step := func() int { return firstCheckpoint + 1 + chance.IntN(lastStep-firstCheckpoint-1) }
 	serveNot := []string{"  name: workspace-tuning-phi-3", "  name: NAME\n  annotations: {kaito.sh/serve-tuned: \"false\"}"}
-	quiet := func(name string) []string { return []string{serveNot[0], strings.Replace(serveNot[1], "NAME", name, 1)} }
+	quiet := func(name string) []string {
+		return []string{serveNot[0], strings.Replace(serveNot[1], "NAME", name, 1)}
+	}
 
 	whole := quick(t, "unbroken", quiet("unbroken")...)
 	want := whole.published(t)
@@ -105,7 +107,9 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 		name string
 		kill func(t *testing.T, w workspace, pod, uid, node string)
 	}{
-		{"cut-trainer", func(t *testing.T, _ workspace, _, uid, _ string) { signal(t, process(t, uid, "python3"), syscall.SIGKILL) }},
+		{"cut-trainer", func(t *testing.T, _ workspace, _, uid, _ string) {
+			signal(t, process(t, uid, "python3"), syscall.SIGKILL)
+		}},
 		{"cut-runner", func(t *testing.T, _ workspace, _, uid, _ string) {
 			signal(t, process(t, uid, "/kaito/kaito-runner\x00train"), syscall.SIGKILL)
 		}},
