@@ -35,7 +35,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if code, out, _ := execute(t, "version"); code != 0 || out != "kaito-runner v1\n" {
 		t.Errorf("version: %d %q", code, out)
 	}
-	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"install", "--help"}, {"version", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"check", "--help"}, {"prepare", "--help"}, {"install", "--help"}, {"version", "--help"}} {
 		if code, out, _ := execute(t, args...); code != 0 || !strings.Contains(out, "Examples:") {
 			t.Errorf("%v: %d %q", args, code, out)
 		}

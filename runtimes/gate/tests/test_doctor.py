@@ -1,32 +1,29 @@
-"""The doctor without tokenizers."""
+"""The doctor with a fake and with the real libraries."""
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kaito_gate import doctor
+from kaito_gate.text import Libraries
 
 
 class Fake:
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
+    def __init__(self, answer: list[int]) -> None:
+        self.answer = answer
 
-    def render(self, template: str, messages: Sequence[Mapping[str, str]]) -> str:
-        assert template == doctor.TEMPLATE
-        return "".join(f"<|{m['role']}|>{m['content']}" for m in messages)
-
-    def count(self, text: str) -> int:
-        assert text
-        return self.tokens
+    def encode(self, template: str, marks: Sequence[str], row: Sequence[tuple[str, str]]) -> list[int]:
+        assert (template, marks, row) == (doctor.TEMPLATE, doctor.MARKS, doctor.ROW)
+        return self.answer
 
 
 def test_a_fit_image_answers_ok() -> None:
     out = io.StringIO()
-    assert doctor.main(Fake(doctor.WANTED_TOKENS), out) == 0
+    assert doctor.main(Libraries(), out) == 0
     assert json.loads(out.getvalue())["ok"] is True
 
 
-def test_a_wrong_count_is_told_with_both_numbers() -> None:
+def test_another_count_is_told_with_both() -> None:
     out = io.StringIO()
-    assert doctor.main(Fake(7), out) == 1
-    assert json.loads(out.getvalue())["wrong"] == ["the tokenizer counts 7, want 3"]
+    assert doctor.main(Fake([7, 5, 7]), out) == 1
+    assert json.loads(out.getvalue())["wrong"] == ["a conversation becomes [7, 5, 7], want [8, 5, 8]"]

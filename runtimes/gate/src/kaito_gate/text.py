@@ -1,22 +1,25 @@
-"""The adapter to tokenizers and jinja2. Both are imported inside the functions."""
+"""The doctor's patient: the encoder with a tokenizer of whole words."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from kaito_gate import encode, model
 
 
 class Libraries:
-    """Templates and tokens by the real libraries."""
+    """Templates and tokens by the real libraries, as rows go through them."""
 
-    def render(self, template: str, messages: Sequence[Mapping[str, str]]) -> str:
-        """Fill a chat template. It comes with a model, so it runs in jinja's sandbox."""
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        return str(ImmutableSandboxedEnvironment().from_string(template).render(messages=messages))
-
-    def count(self, text: str) -> int:
-        """Count the tokens of a text with a tokenizer of whole words."""
+    def encode(self, template: str, marks: Sequence[str], row: Sequence[tuple[str, str]]) -> list[int]:
+        """Answer the number of tokens of a conversation, and the range to train on."""
         from tokenizers import Tokenizer, models, pre_tokenizers
 
-        words = {word: i for i, word in enumerate(sorted(set(text.split())))}
+        known = sorted({word for _, content in row for word in content.split()})
+        words = {word: i for i, word in enumerate(known)}
         tokenizer = Tokenizer(models.WordLevel({**words, "<unk>": len(words)}, unk_token="<unk>"))
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-        return len(tokenizer.encode(text).ids)
+        tokenizer.add_special_tokens(list(marks))
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer.save(str(Path(folder) / model.TOKENIZER))
+            answers, _ = encode.Encoder(Path(folder), template, 100).batch("messages", [row])
+        return answers[0] if isinstance(answers[0], list) else []
