@@ -20,9 +20,12 @@ type batches struct {
 	only   []int
 }
 
-func openArrow(h Handle, head []byte) (records, error) {
+func openArrow(h Handle, size int64, head []byte) (records, error) {
 	b := &batches{}
 	err := guarded(func() error {
+		if err := arrowClaims(h, size, head); err != nil {
+			return err
+		}
 		if bytes.HasPrefix(head, []byte("ARROW1")) {
 			r, err := ipc.NewFileReader(h)
 			if err != nil {
@@ -96,6 +99,9 @@ func cellOf(a arrow.Array, i int) value {
 	case array.ListLike:
 		v := value{kind: kindList}
 		from, to := a.ValueOffsets(i)
+		if to-from > valueLimit {
+			panic(tooMany()) // guarded turns it into an error, as it does with damaged bytes
+		}
 		for at := from; at < to; at++ {
 			v.list = append(v.list, cellOf(a.ListValues(), int(at)))
 		}

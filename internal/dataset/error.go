@@ -50,3 +50,8 @@ func place(err error, row int64) error {
 	}
 	return err
 }
+
+// tooMany is the answer to a row that would take more memory than text does.
+func tooMany() error {
+	return &Error{Problem: fmt.Sprintf("the row has more than %d values", valueLimit), Fix: "split the conversation"}
+}

@@ -32,6 +32,8 @@ const (
 	peeked = 64 << 10
 	// rowLimit bounds one row of text.
 	rowLimit = 32 << 20
+	// valueLimit bounds the values of a row: each takes more memory than its letters.
+	valueLimit = 1_000_000
 	// unpackedMost bounds the memory of a zstd window.
 	unpackedMost = 128 << 20
 )
@@ -55,7 +57,7 @@ func open(h Handle, f File, extension string) (string, records, error) {
 		rows, err := openParquet(h, f.Size)
 		return formatParquet, rows, err
 	case bytes.HasPrefix(head, []byte("ARROW1")), bytes.HasPrefix(head, []byte{0xff, 0xff, 0xff, 0xff}):
-		rows, err := openArrow(h, head)
+		rows, err := openArrow(h, f.Size, head)
 		return formatArrow, rows, err
 	}
 	name := strings.ToLower(f.Name)

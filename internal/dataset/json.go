@@ -186,11 +186,24 @@ func parse(text []byte) (value, error) {
 	return v, atEnd(dec)
 }
 
+// tree reads one row's values, at most valueLimit.
+type tree struct {
+	dec  *jsontext.Decoder
+	left int
+}
+
 // read reads the next value. Of an object it keeps only the members named, or all when none is.
 func read(dec *jsontext.Decoder, only []string) (value, error) {
-	token, err := dec.ReadToken()
+	return (&tree{dec, valueLimit}).read(only)
+}
+
+func (r *tree) read(only []string) (value, error) {
+	token, err := r.dec.ReadToken()
 	if err != nil {
 		return value{}, err
+	}
+	if r.left--; r.left < 0 {
+		return value{}, tooMany()
 	}
 	switch token.Kind() {
 	case '"':
@@ -198,47 +211,47 @@ func read(dec *jsontext.Decoder, only []string) (value, error) {
 	case 'n':
 		return value{kind: kindNull}, nil
 	case '[':
-		return elements(dec)
+		return r.elements()
 	case '{':
-		return object(dec, only)
+		return r.object(only)
 	}
 	return value{kind: kindOther}, nil
 }
 
-func elements(dec *jsontext.Decoder) (value, error) {
+func (r *tree) elements() (value, error) {
 	v := value{kind: kindList}
-	for dec.PeekKind() != ']' {
-		element, err := read(dec, nil)
+	for r.dec.PeekKind() != ']' {
+		element, err := r.read(nil)
 		if err != nil {
 			return v, err
 		}
 		v.list = append(v.list, element)
 	}
-	_, err := dec.ReadToken()
+	_, err := r.dec.ReadToken()
 	return v, err
 }
 
-func object(dec *jsontext.Decoder, only []string) (value, error) {
+func (r *tree) object(only []string) (value, error) {
 	v := value{kind: kindObject}
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
+	for r.dec.PeekKind() != '}' {
+		name, err := r.dec.ReadToken()
 		if err != nil {
 			return v, err
 		}
 		key := known(name, only)
 		if only != nil && key == "" {
-			if err := dec.SkipValue(); err != nil {
+			if err := r.dec.SkipValue(); err != nil {
 				return v, err
 			}
 			continue
 		}
-		inner, err := read(dec, nil)
+		inner, err := r.read(nil)
 		if err != nil {
 			return v, err
 		}
 		v.members = append(v.members, member{key, inner})
 	}
-	_, err := dec.ReadToken()
+	_, err := r.dec.ReadToken()
 	return v, err
 }
 

@@ -39,6 +39,9 @@ type node struct {
 func openParquet(h io.ReaderAt, size int64) (records, error) {
 	var f *parquet.File
 	err := guarded(func() (err error) {
+		if err := parquetClaims(h, size); err != nil {
+			return err
+		}
 		f, err = parquet.OpenFile(h, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 		return err
 	})
@@ -51,7 +54,11 @@ func openParquet(h io.ReaderAt, size int64) (records, error) {
 // guarded turns a panic of a reader over damaged bytes into an error.
 func guarded(do func() error) (err error) {
 	defer func() {
-		if cause := recover(); cause != nil {
+		switch cause := recover().(type) {
+		case nil:
+		case *Error:
+			err = cause
+		default:
 			err = fmt.Errorf("the reader gave up: %v", cause)
 		}
 	}()
@@ -59,6 +66,10 @@ func guarded(do func() error) (err error) {
 }
 
 func damaged(format string, err error) error {
+	var mine *Error
+	if errors.As(err, &mine) {
+		return mine
+	}
 	return &Error{Problem: fmt.Sprintf("it is no whole %s file: %v", format, err), Fix: "it is cut off or damaged: fetch or write it again"}
 }
 
@@ -202,6 +213,9 @@ func (l *leaf) next(row []parquet.Value) ([]parquet.Value, error) {
 			v := l.buffer[l.at]
 			if len(row) > 0 && v.RepetitionLevel() == 0 {
 				return row, nil
+			}
+			if len(row) >= valueLimit {
+				return row, tooMany()
 			}
 			row = append(row, v)
 			l.at++
