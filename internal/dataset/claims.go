@@ -93,15 +93,19 @@ func footerClaims(h io.ReaderAt, size int64) error {
 	}
 	const dictionaries, batches = 2, 3 // of a Footer, in Arrow's File.fbs
 	for _, field := range []int{dictionaries, batches} {
-		blocks := flat{raw, rootOf(raw)}.vector(field, block)
-		for ; len(blocks) > 0; blocks = blocks[block:] {
-			offset, meta, body := int64(binary.LittleEndian.Uint64(blocks)), int64(int32(binary.LittleEndian.Uint32(blocks[8:]))), int64(binary.LittleEndian.Uint64(blocks[16:]))
-			if offset < 0 || meta < 0 || body < 0 || offset > size || body > size || offset+meta+body > size {
+		for blocks := (flat{raw, rootOf(raw)}).vector(field, block); len(blocks) > 0; blocks = blocks[block:] {
+			if !blockFits(blocks, size) {
 				return errClaims
 			}
 		}
 	}
 	return nil
+}
+
+// blockFits says whether a block of the footer lies in the file: offset, length of the metadata, length of the body.
+func blockFits(b []byte, size int64) bool {
+	offset, meta, body := int64(binary.LittleEndian.Uint64(b)), int64(int32(binary.LittleEndian.Uint32(b[8:]))), int64(binary.LittleEndian.Uint64(b[16:]))
+	return offset >= 0 && meta >= 0 && body >= 0 && offset <= size && body <= size && offset+meta+body <= size
 }
 
 // flat is a table in a flatbuffer. Offsets that lead out of it panic, see guarded.

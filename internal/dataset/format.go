@@ -99,6 +99,11 @@ func openText(from io.Reader, extension string) (string, records, error) {
 	if err := mistaken(start, trimmed, extension); err != nil {
 		return "", nil, err
 	}
+	return told(in, trimmed, extension)
+}
+
+// told goes by the first character of a text.
+func told(in *bufio.Reader, trimmed []byte, extension string) (string, records, error) {
 	switch {
 	case extension == formatCSV:
 		return formatCSV, openCSV(in), nil

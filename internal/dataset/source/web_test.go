@@ -140,19 +140,21 @@ func TestACutDownloadGoesOn(t *testing.T) {
 	t.Parallel()
 	body := strings.Repeat("0123456789abcdef", 500)
 	for name, tc := range map[string]struct {
-		server cutter
+		server *cutter
 		want   string
 		ranges []string
 	}{
-		"where it was cut, as often as it is cut": {cutter{body: body, tag: `"1"`, cuts: 6}, body,
-			[]string{"", "bytes=1000-", "bytes=2000-", "bytes=3000-", "bytes=4000-", "bytes=5000-", "bytes=6000-"}},
-		"from the beginning where the server does not say which file it is": {cutter{body: body, cuts: 1}, body, []string{"", ""}},
-		"from the beginning where the server ignores ranges":                {cutter{body: body, tag: `"1"`, cuts: 1, ignore: true}, body, []string{"", "bytes=1000-"}},
-		"from the beginning where the file has changed":                     {cutter{body: body, tag: `"1"`, cuts: 1, change: true}, strings.ToUpper(body), []string{"", "bytes=1000-"}},
+		"where it was cut, as often as it is cut": {
+			&cutter{body: body, tag: `"1"`, cuts: 6}, body,
+			[]string{"", "bytes=1000-", "bytes=2000-", "bytes=3000-", "bytes=4000-", "bytes=5000-", "bytes=6000-"},
+		},
+		"from the beginning where the server does not say which file it is": {&cutter{body: body, cuts: 1}, body, []string{"", ""}},
+		"from the beginning where the server ignores ranges":                {&cutter{body: body, tag: `"1"`, cuts: 1, ignore: true}, body, []string{"", "bytes=1000-"}},
+		"from the beginning where the file has changed":                     {&cutter{body: body, tag: `"1"`, cuts: 1, change: true}, strings.ToUpper(body), []string{"", "bytes=1000-"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewServer(&tc.server)
+			server := httptest.NewServer(tc.server)
 			t.Cleanup(server.Close)
 			files, err := source.Web(t.Context(), []string{server.URL + "/x"}, newFetcher(t).Options)
 			if err != nil {
@@ -246,13 +248,19 @@ func TestWhatCannotBeHadIsToldWithItsKind(t *testing.T) {
 		"nobody there":      {handler: status(200), address: func(string) string { return "http://127.0.0.1:1/x" }, kind: source.Unreachable, says: "connection refused"},
 		"no such host":      {handler: status(200), address: func(string) string { return "http://none.invalid/x?key=hidden" }, kind: source.Unreachable, says: "none.invalid"},
 		"an address inside": {handler: status(200), address: func(string) string { return inside.URL + "/x" }, kind: source.Refused, says: "127.0.0.2, an address inside"},
-		"a redirect inside": {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inside.URL, 302) }, kind: source.Refused, says: "127.0.0.2, an address inside"},
-		"a name that leads inside": {handler: status(200), address: func(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) },
-			change: func(o *source.Options) { o.Allow = nil }, kind: source.Refused, says: "an address inside of the cluster"},
-		"redirects without end": {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", 302) }, kind: source.Refused, says: "from one address to the next"},
-		"a redirect to a file":  {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "file:///etc/passwd", 302) }, kind: source.Refused, says: `scheme "file"`},
-		"a length above the limit": {handler: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", 200)) },
-			change: func(o *source.Options) { o.Most = 100 }, kind: source.Full, says: "larger than"},
+		"a redirect inside": {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inside.URL, http.StatusFound) }, kind: source.Refused, says: "127.0.0.2, an address inside"},
+		"a name that leads inside": {
+			handler: status(200), address: func(url string) string { return strings.Replace(url, "127.0.0.1", "localhost", 1) },
+			change: func(o *source.Options) { o.Allow = nil }, kind: source.Refused, says: "an address inside of the cluster",
+		},
+		"redirects without end": {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }, kind: source.Refused, says: "from one address to the next"},
+		"a redirect to a file": {handler: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
+		}, kind: source.Refused, says: `scheme "file"`},
+		"a length above the limit": {
+			handler: func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat("x", 200)) },
+			change:  func(o *source.Options) { o.Most = 100 }, kind: source.Full, says: "larger than",
+		},
 		"no length, and more than the limit": {handler: func(w http.ResponseWriter, _ *http.Request) {
 			for range 20 {
 				io.WriteString(w, "0123456789")
