@@ -78,6 +78,10 @@ test-unit: ## tests that need no server and no root
 test-python: ## pytest over runtimes/
 	@"$$(hack/python.sh)/bin/pytest" -q runtimes
 
+.PHONY: test-tuner
+test-tuner: ## the trainer with the libraries of its image
+	@hack/tuner-test.sh
+
 .PHONY: test-api
 test-api: ## controllers, CRDs, goldens and examples against a real API server
 	@hack/api-test.sh

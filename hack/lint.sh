@@ -17,6 +17,7 @@ echo ruff
 "$venv/bin/ruff" check runtimes test/e2e/openai && "$venv/bin/ruff" format --check runtimes test/e2e/openai || rc=1
 echo mypy
 for d in runtimes/*/pyproject.toml; do
-  (cd "$(dirname "$d")" && "$venv/bin/mypy" src tests) || rc=1
+  # Globbing leaves out those folders that a package has not.
+  (cd "$(dirname "$d")" && shopt -s nullglob && "$venv/bin/mypy" src tests image_test[s] benc[h]) || rc=1
 done
 exit "$rc"

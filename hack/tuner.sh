@@ -3,7 +3,8 @@
 # checkout's Python in place of the image's: hack/tuner.sh python3 -m kaito_tuner.options
 # The tree is unpacked once, keyed by the Dockerfile and the packages; --prepare does
 # only that. Inside, runtimes/ is /src, TUNER_WORK (a folder) is /work, the development
-# model in its transformers form is /model, TUNER_SITE (a folder) is /site for Python.
+# model in its transformers form is /model, TUNER_SITE (a folder) is /site for Python;
+# /small is a disk of 512 KB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,6 +47,8 @@ exec unshare --mount --pid --fork --kill-child -- bash -euc '
   mount -t proc proc "$TREE/proc"
   mount --rbind /dev "$TREE/dev"
   mount -t tmpfs tmpfs "$TREE/tmp"
+  mkdir -p "$TREE/small"
+  mount -t tmpfs -o size=512k,mode=1777 tmpfs "$TREE/small"
   mount --bind "$PWD/runtimes" "$TREE/src"
   mount --bind "$WORK" "$TREE/work"
   mount --bind "$MODEL" "$TREE/model"

@@ -28,6 +28,9 @@ class Run:
     def remedy(self) -> str:
         return "Use less"
 
+    def load(self) -> None:
+        pass
+
     def train(self) -> dict[str, Any]:
         return self.outcome()
 
@@ -84,12 +87,21 @@ def test_a_run_that_fails_says_why_last(
     assert ("Traceback" in capsys.readouterr().err) != isinstance(cause, ProblemError)
 
 
-def test_a_stop_while_the_model_loads_ends_the_run_at_once(places: Places) -> None:
-    def loads(*_: Any) -> Run:
+class Slow(Run):
+    def load(self) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the run went on")
 
-    code, lines = outcome(places, loads)
+
+@pytest.mark.parametrize("slow", ["rows", "model"])
+def test_a_stop_while_anything_is_loaded_ends_the_run_at_once(places: Places, slow: str) -> None:
+    def make(*_: Any) -> Run:
+        run = Slow(dict)
+        if slow == "rows":
+            run.load()
+        return run
+
+    code, lines = outcome(places, make)
     assert code == 1
     assert lines[-1]["reason"] == "Stopped"
 

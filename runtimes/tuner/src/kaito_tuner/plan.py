@@ -35,7 +35,8 @@ class Machine:
     """What the trainer runs on."""
 
     gpus: int = 0
-    # Whether it has instructions for bfloat16. A CPU without them can compute in it too, at half the speed to a hundredth.
+    # Whether it has instructions for bfloat16. A CPU without them computes in it too, at half the
+    # speed of float32 and down to a hundredth.
     bfloat16: bool = False
 
 

@@ -51,6 +51,7 @@ def run(text: str, places: job_module.Places, out: TextIO, make: Maker, clock: C
         made = make(job, places, reporter, lambda: stop.asked)
         remedy = made.remedy()
         reporter.say("remedy", message=remedy)
+        made.load()
         stop.patient = True
         training = made.train()
         checkpoints.write_whole(places.training, json.dumps(training))

@@ -206,9 +206,13 @@ class Run:
         """Say what would need less memory."""
         return plan.remedy(self.job, self.machine, self.rows.longest)
 
+    def load(self) -> None:
+        """Load the model, up to the first step."""
+        self.trainer = self._trainer()
+
     def train(self) -> dict[str, Any]:
         """Train, leave the adapter, and answer how it went."""
-        trainer = self._trainer()
+        trainer = self.trainer
         resumed = checkpoints.sweep(self.places.checkpoints, self.job.run_id)
         meter = self.reporter.meter
         if resumed:
