@@ -62,6 +62,10 @@ def with_transformers(source: Path, target: Path) -> str:
     packing = getattr(transformers, "GgufConfig", None)
     extra = {"quantization_config": packing(dequantize=True)} if packing else {}
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16, **extra)
+    # What the file says of special tokens reaches the model's configuration; the tokenizer's
+    # loader takes the beginning of a turn for the end of a text.
+    if isinstance(model.config.eos_token_id, int):
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(model.config.eos_token_id)
     model.save_pretrained(target, max_shard_size="1TB")
     tokenizer.save_pretrained(target)
     millions = sum(p.numel() for p in model.parameters()) / 1e6
