@@ -52,7 +52,7 @@ exec unshare --mount --pid --fork --kill-child -- bash -euc '
   mount --bind "$PWD/runtimes" "$TREE/src"
   mount --bind "$WORK" "$TREE/work"
   mount --bind "$MODEL" "$TREE/model"
-  path=/src/tuner/src
+  path=/src/tuner/src:/src/gate/src
   if [ -n "$SITE" ]; then mount --bind "$SITE" "$TREE/site"; path=$path:/site; fi
   exec env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin HOME=/tmp XDG_CACHE_HOME=/tmp/.cache HF_HOME=/tmp/.cache/huggingface \
     HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TOKENIZERS_PARALLELISM=false \

@@ -1,4 +1,4 @@
-"""Rows of the demo's data set as the trainer gets them, made here by transformers' own tokenizer."""
+"""Rows of the demo's data set, made by the code that makes them in a pod."""
 
 import json
 from pathlib import Path
@@ -14,19 +14,20 @@ def tune() -> dict[str, Any]:
 
 
 def rows(parquet: Path, model: Path) -> list[dict[str, Any]]:
-    """Tokenize conversations of one question and one answer; the answer and its end mark are trained."""
+    """Tokenize conversations as the check does."""
     import pyarrow.parquet
-    from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    tokenizer.chat_template = tune()["model"]["chatTemplate"]
-    made = []
-    for said in pyarrow.parquet.read_table(parquet).to_pylist():
-        *question, answer = said["messages"]
-        text = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
-        before = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-        wanted = [*tokenizer(answer["content"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        made.append({"ids": before + wanted, "train": [[len(before), len(before) + len(wanted)]]})
+    from kaito_gate.encode import Encoder
+
+    said = tune()["model"]
+    encoder = Encoder(model, said["chatTemplate"], said["maxLength"])
+    table = pyarrow.parquet.read_table(parquet).to_pylist()
+    answers, ids = encoder.batch("messages", [[(m["role"], m["content"]) for m in row["messages"]] for row in table])
+    made, at = [], 0
+    for length, *bounds in answers:
+        pairs = [list(pair) for pair in zip(bounds[::2], bounds[1::2], strict=True)]
+        made.append({"ids": list(ids[at : at + length]), "train": pairs})
+        at += length
     return made
 
 

@@ -135,6 +135,9 @@ class Loaded:
         if template:
             self.tokenizer.chat_template = template
         base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        # With this a model ends its answers, whatever its tokenizer calls the end of a text.
+        ends = base.generation_config.eos_token_id
+        self.end = int(ends[0] if isinstance(ends, list) else ends)
         self.model = PeftModel.from_pretrained(base, str(adapter)).eval()
 
     def _ids(self, question: Sequence[Message]) -> list[int]:
@@ -150,7 +153,7 @@ class Loaded:
         """Sum the log-probability over the answer's tokens and its end mark."""
         torch, before = self.torch, self._ids(question)
         wanted = list(self.tokenizer(answer, add_special_tokens=False)["input_ids"])
-        wanted.append(self.tokenizer.eos_token_id)
+        wanted.append(self.end)
         with torch.no_grad(), self._with(tuned):
             logits = self.model(input_ids=torch.tensor([before + wanted])).logits[0, len(before) - 1 : -1]
         chances = torch.log_softmax(logits.double(), dim=-1)
@@ -165,7 +168,7 @@ class Loaded:
                 attention_mask=self.torch.ones_like(ids),
                 max_new_tokens=ANSWER,
                 do_sample=False,
-                pad_token_id=self.tokenizer.eos_token_id,
+                pad_token_id=self.end,
             )
         return " ".join(self.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True).split())
 
