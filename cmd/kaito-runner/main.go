@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"kaito.sh/kaito/internal/buildinfo"
 	"kaito.sh/kaito/internal/runner/command"
+	"kaito.sh/kaito/internal/runner/threads"
 )
 
 func main() {
@@ -25,7 +27,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kaito-runner: find the running program:", err)
 		os.Exit(1)
 	}
-	os.Exit(command.Execute(context.Background(), command.World{
+	ctx := context.Background()
+	go threads.Fit(ctx, threads.Process{
+		All: runtime.GOMAXPROCS(0), Used: used, Limit: func(n int) { runtime.GOMAXPROCS(n) },
+	}, time.Tick(500*time.Millisecond))
+	os.Exit(command.Execute(ctx, command.World{
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		Environ: os.Environ(), Executable: program, Signals: listen,
 		Now: time.Now, Started: started,
@@ -40,4 +46,13 @@ func listen() (signals, children <-chan os.Signal) {
 	signal.Notify(sig, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
 	signal.Notify(child, syscall.SIGCHLD)
 	return sig, child
+}
+
+// used is the CPU time of this process, user and system.
+func used() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
