@@ -3,7 +3,6 @@ package kube
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,14 +18,10 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 )
 
-// wanted is an apply configuration as plain data, with its own hash among its
+// wanted is an apply configuration, given as JSON, as plain data, with its own hash among its
 // annotations. The hash is what notices that a field which we once named is named
 // no more: by the remaining fields alone nothing would differ.
-func wanted(config runtime.ApplyConfiguration) (*unstructured.Unstructured, error) {
-	data, err := json.Marshal(config)
-	if err != nil {
-		return nil, fmt.Errorf("write as JSON: %w", err)
-	}
+func wanted(data []byte) (*unstructured.Unstructured, error) {
 	want := &unstructured.Unstructured{}
 	if err := want.UnmarshalJSON(data); err != nil {
 		return nil, fmt.Errorf("read as an object: %w", err)

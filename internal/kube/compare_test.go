@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -44,7 +45,11 @@ func goldens(t *testing.T) map[string]*unstructured.Unstructured {
 
 func mustWant(t *testing.T, o *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
-	want, err := wanted(client.ApplyConfigurationFromUnstructured(o.DeepCopy()))
+	data, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := wanted(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +85,8 @@ func TestEveryFieldOfOursIsCompared(t *testing.T) {
 			if same, err := c.holds(asRead(t, c.scheme, want), want); err != nil || !same {
 				t.Fatalf("an object does not hold itself: %v", err)
 			}
+			seen := newPairs(1)
+			seen.add(asRead(t, c.scheme, want), []byte("wanted"))
 			leaves := leaves(want.Object, nil)
 			if len(leaves) < 8 {
 				t.Fatalf("only %d fields: the test looks at nothing", len(leaves))
@@ -92,6 +99,9 @@ func TestEveryFieldOfOursIsCompared(t *testing.T) {
 					}
 					if same, err := c.holds(asRead(t, c.scheme, there), want); err != nil || same {
 						t.Errorf("a change of %v is not noticed (%v)", path, err)
+					}
+					if seen.same(asRead(t, c.scheme, there), []byte("wanted")) {
+						t.Errorf("an object whose %v was changed is taken for the one that was compared", path)
 					}
 				}
 			}

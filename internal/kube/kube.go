@@ -38,11 +38,12 @@ type Writer struct {
 	client client.Client
 	live   client.Reader
 	types  converter
+	seen   *pairs
 }
 
 // NewWriter makes a Writer that writes with c, and reads live what caches leave out.
 func NewWriter(c client.Client, live client.Reader) *Writer {
-	return &Writer{client: c, live: live, types: newConverter(c.Scheme())}
+	return &Writer{client: c, live: live, types: newConverter(c.Scheme()), seen: newPairs(remembered)}
 }
 
 // Apply brings each child to its wanted state, in order, and stops at the first
@@ -63,7 +64,14 @@ func (w *Writer) apply(ctx context.Context, c Child) error {
 	if c.Object == nil {
 		return w.remove(ctx, c)
 	}
-	want, err := wanted(c.Object)
+	data, err := json.Marshal(c.Object)
+	if err != nil {
+		return fmt.Errorf("write the wanted %s %q as JSON: %w", c.Kind, c.Name, err)
+	}
+	if w.seen.same(c.Have, data) {
+		return nil
+	}
+	want, err := wanted(data)
 	if err != nil {
 		return fmt.Errorf("read the wanted %s %q: %w", c.Kind, c.Name, err)
 	}
@@ -78,6 +86,7 @@ func (w *Writer) apply(ctx context.Context, c Child) error {
 		return fmt.Errorf("compare %s %q: %w", c.Kind, c.Name, err)
 	}
 	if same {
+		w.seen.add(c.Have, data)
 		return nil
 	}
 	if err := w.own(ctx, c.Have); err != nil {

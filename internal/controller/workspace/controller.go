@@ -48,6 +48,7 @@ type Reconciler struct {
 	startups Startups
 	tunings  Tunings
 	meter    Meter
+	echoes   *echoes
 }
 
 // Inputs are what a Reconciler is made of.
@@ -82,7 +83,7 @@ type Meter interface {
 func New(in Inputs) *Reconciler {
 	return &Reconciler{
 		planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock,
-		startups: in.Startups, tunings: in.Tunings, meter: in.Meter,
+		startups: in.Startups, tunings: in.Tunings, meter: in.Meter, echoes: &echoes{},
 	}
 }
 
@@ -128,7 +129,7 @@ func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	build := ctrl.NewControllerManagedBy(mgr).For(&v1beta1.Workspace{})
+	build := ctrl.NewControllerManagedBy(mgr).For(&v1beta1.Workspace{}, builder.WithPredicates(r.echoes.news()))
 	for _, kind := range Kinds() {
 		build.Owns(kind, builder.WithPredicates(childNews()))
 	}
@@ -165,7 +166,11 @@ func (r *Reconciler) answers(ctx context.Context, queue workqueue.TypedRateLimit
 // report writes the status once, when it changed, and tells what turned as events.
 func (r *Reconciler) report(ctx context.Context, ws *v1beta1.Workspace, d decision) error {
 	status := d.status(ws, metav1.NewTime(r.clock.Now().Truncate(time.Second)))
+	forget := r.echoes.expect(ws, status)
 	wrote, err := r.writer.Report(ctx, ws, status)
+	if err != nil || !wrote {
+		forget()
+	}
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil // a newer pass, or the end of the Workspace, is on its way
 	}
