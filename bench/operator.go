@@ -72,6 +72,11 @@ func (f *fleet) settle(ctx context.Context) (float64, error) {
 
 // writes is how many writing requests the operator has sent.
 func (f *fleet) writes(ctx context.Context) (float64, error) {
+	return f.counter(ctx, "rest_client_requests_total", func(labels map[string]string) bool { return labels["method"] != http.MethodGet })
+}
+
+// counter adds up a counter of the operator over those labels that count.
+func (f *fleet) counter(ctx context.Context, name string, counts func(labels map[string]string) bool) (float64, error) {
 	response, err := f.get(ctx, "http://"+f.address+"/metrics")
 	if err != nil {
 		return 0, fmt.Errorf("read the operator's metrics: %w", err)
@@ -82,16 +87,18 @@ func (f *fleet) writes(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the operator's metrics: %w", err)
 	}
-	family, ok := families["rest_client_requests_total"]
+	family, ok := families[name]
 	if !ok {
-		return 0, errors.New("read the operator's metrics: no rest_client_requests_total")
+		return 0, errors.New("read the operator's metrics: no " + name)
 	}
 	total := 0.0
 	for _, m := range family.GetMetric() {
+		labels := map[string]string{}
 		for _, label := range m.GetLabel() {
-			if label.GetName() == "method" && label.GetValue() != http.MethodGet {
-				total += m.GetCounter().GetValue()
-			}
+			labels[label.GetName()] = label.GetValue()
+		}
+		if counts(labels) {
+			total += m.GetCounter().GetValue()
 		}
 	}
 	return total, nil

@@ -23,11 +23,16 @@ func turns[T any](sides ...func() (T, error)) ([][]T, error) {
 }
 
 // median of what is figured out from each round.
-func median(figure func(round int) float64) float64 {
+func median(figure func(round int) float64) float64 { return quantile(figure, 0.5) }
+
+// quantile of what is figured out from each round, between the two rounds that are nearest.
+func quantile(figure func(round int) float64, q float64) float64 {
 	all := make([]float64, rounds)
 	for i := range all {
 		all[i] = figure(i)
 	}
 	slices.Sort(all)
-	return (all[(rounds-1)/2] + all[rounds/2]) / 2
+	at := q * float64(rounds-1)
+	below := int(at)
+	return all[below] + (at-float64(below))*(all[min(below+1, rounds-1)]-all[below])
 }

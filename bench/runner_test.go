@@ -96,4 +96,8 @@ func TestTurnsGiveEachSideEachRound(t *testing.T) {
 	if m := median(func(i int) float64 { return got[0][i] - got[1][i] }); m != 0 {
 		t.Errorf("median difference %v, want 0", m)
 	}
+	number := func(i int) float64 { return float64(i) }
+	if low, high := quantile(number, 0), quantile(number, 1); low != 0 || high != rounds-1 {
+		t.Errorf("quantiles from %v to %v, want 0 to %d", low, high, rounds-1)
+	}
 }

@@ -64,7 +64,8 @@ func (c *localCluster) tokens(ctx context.Context, o options) ([]result, error) 
 		a := asker{now: o.now, url: "http://" + address + "/v1/chat/completions", body: body, http: client}
 		return func() (float64, error) { return a.rate(ctx, o.span/rounds) }
 	}
-	got, err := turns(at(alone), at(service))
+	// The engine alone stands on two sides: how far it is from itself is what the machine does.
+	got, err := turns(at(alone), at(service), at(alone))
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +74,23 @@ func (c *localCluster) tokens(ctx context.Context, o options) ([]result, error) 
 		"through": "the Service of the Workspace, from the node's machine", "request": strconv.Itoa(tokensAsked) + " tokens, streamed, one at a time",
 		"rounds": strconv.Itoa(rounds), "span": (o.span / rounds).String() + " a round and side",
 	}
-	return []result{
-		{Name: "llama-server alone", Value: median(func(i int) float64 { return got[0][i] }), Unit: "tokens/s", Conditions: given},
-		{Name: "through the Service", Value: median(func(i int) float64 { return got[1][i] }), Unit: "tokens/s", Conditions: given},
-		{Name: "tokens/s through the Service against alone", Value: median(func(i int) float64 { return got[1][i] / got[0][i] }), Unit: "x", Conditions: given},
-	}, nil
+	against := func(side int) func(int) float64 { return func(i int) float64 { return got[side][i] / got[0][i] } }
+	var out []result
+	for _, f := range []struct {
+		name, unit string
+		value      float64
+	}{
+		{"llama-server alone", "tokens/s", median(func(i int) float64 { return got[0][i] })},
+		{"through the Service", "tokens/s", median(func(i int) float64 { return got[1][i] })},
+		{"tokens/s through the Service against alone", "x", median(against(1))},
+		{"the same, lower quartile of the rounds", "x", quantile(against(1), 0.25)},
+		{"the same, upper quartile of the rounds", "x", quantile(against(1), 0.75)},
+		{"llama-server alone against itself, lower quartile", "x", quantile(against(2), 0.25)},
+		{"llama-server alone against itself, upper quartile", "x", quantile(against(2), 0.75)},
+	} {
+		out = append(out, result{Name: f.name, Value: f.value, Unit: f.unit, Conditions: given})
+	}
+	return out, nil
 }
 
 // engineAlone starts the engine of the Workspace's pod without a runner, and returns its

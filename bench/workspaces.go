@@ -155,8 +155,12 @@ func (f *fleet) bare(ctx context.Context, when string, spec appsv1.StatefulSetSp
 	for i := range f.names {
 		names = append(names, fmt.Sprintf("bare-%s-%04d", when, i))
 	}
+	used, err := cpuTimes()
+	if err != nil {
+		return 0, err
+	}
 	begin := f.o.now()
-	err := many(names, func(i int, name string) error {
+	err = many(names, func(i int, name string) error {
 		set := &appsv1.StatefulSet{ObjectMeta: named(name), Spec: *spec.DeepCopy()}
 		of := map[string]string{"bare": name}
 		set.Spec.Selector, set.Spec.Template.Labels = &metav1.LabelSelector{MatchLabels: of}, of
@@ -172,6 +176,9 @@ func (f *fleet) bare(ctx context.Context, when string, spec appsv1.StatefulSetSp
 	}
 	took := ready[len(ready)-1].Sub(begin).Seconds()
 	f.add("bare StatefulSets "+when+", all Ready", took, "s")
+	if err := f.spent(used, "bare StatefulSets "+when); err != nil {
+		return 0, err
+	}
 	return took, f.clear(ctx, names)
 }
 
@@ -196,8 +203,12 @@ func (f *fleet) cold(ctx context.Context) (float64, error) {
 	if err := f.start(ctx); err != nil {
 		return 0, err
 	}
+	used, err := cpuTimes()
+	if err != nil {
+		return 0, err
+	}
 	begin := f.o.now()
-	err := many(f.names, func(i int, name string) error { return f.client.Create(ctx, f.workspace(name, f.nodes[i])) })
+	err = many(f.names, func(i int, name string) error { return f.client.Create(ctx, f.workspace(name, f.nodes[i])) })
 	if err != nil {
 		return 0, fmt.Errorf("create Workspaces: %w", err)
 	}
@@ -215,12 +226,31 @@ func (f *fleet) cold(ctx context.Context) (float64, error) {
 	f.add("created by the benchmark", made, "s")
 	f.add("StatefulSets made", n/last(sets), "/s")
 	f.add("all Ready", last(answers), "s")
+	if err := f.spent(used, "Workspaces"); err != nil {
+		return 0, err
+	}
 	writes, err := f.settle(ctx)
 	if err != nil {
 		return 0, err
 	}
 	f.add("writes a Workspace", writes/n, "")
+	passes, err := f.counter(ctx, "controller_runtime_reconcile_total", func(map[string]string) bool { return true })
+	if err != nil {
+		return 0, err
+	}
+	f.add("passes a Workspace", passes/n, "")
 	return last(answers), f.cost("from cold")
+}
+
+// spent adds the CPU time since before of all that takes part, from the database to this program.
+func (f *fleet) spent(before map[string]float64, by string) error {
+	programs, all, err := cpuSince(before)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(f.o.progress, "  CPU seconds, %s: %v\n", by, programs)
+	f.add("CPU time of all programs, "+by, all, "s")
+	return nil
 }
 
 // cost is the memory and CPU time that the operator has needed so far.
