@@ -30,7 +30,7 @@ import (
 const (
 	// concurrent passes wait mostly for the API server, which is asked to be fair by its own means.
 	concurrent = 16
-	// atOnce puts a Workspace behind those that wait for their first pass.
+	// atOnce makes the next pass over a Workspace.
 	atOnce = time.Millisecond
 	// passLimit ends a pass that waits for a cache that is cut off from its server; it is tried again.
 	passLimit = time.Minute
@@ -110,7 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	switch {
 	case more:
-		return ctrl.Result{RequeueAfter: atOnce}, nil
+		return ctrl.Result{RequeueAfter: atOnce, Priority: new(goesOn)}, nil
 	case errors.Is(err, errRefused):
 		d.refusedByServer(o, err)
 		err = nil
@@ -130,11 +130,12 @@ func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 		return err
 	}
 	build := ctrl.NewControllerManagedBy(mgr).For(&v1beta1.Workspace{}, builder.WithPredicates(r.echoes.news()))
+	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1beta1.Workspace{}, handler.OnlyControllerOwner())
 	for _, kind := range Kinds() {
-		build.Owns(kind, builder.WithPredicates(childNews()))
+		build.Watches(kind, behind{owner}, builder.WithPredicates(childNews()))
 	}
 	err := build.
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(byLabel), builder.WithPredicates(podNews())).
+		Watches(&corev1.Pod{}, behind{handler.EnqueueRequestsFromMapFunc(byLabel)}, builder.WithPredicates(podNews())).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.byNode), builder.WithPredicates(nodeNews())).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfig), builder.WithPredicates(configNews())).
 		WatchesRawSource(source.Func(r.answers)).
