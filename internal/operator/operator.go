@@ -74,6 +74,8 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 	// brake in the client only makes a thousand Workspaces wait.
 	cluster = rest.CopyConfig(cluster)
 	cluster.QPS = -1
+	// A server packs each event of each watch for us, which costs more than the bytes do.
+	cluster.DisableCompression = true
 	meters := newInstruments()
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme: scheme,
