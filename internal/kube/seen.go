@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -64,6 +65,10 @@ func timeless(o client.Object) client.Object {
 	case *appsv1.StatefulSet:
 		c := *o
 		c.ResourceVersion, c.Status = "", appsv1.StatefulSetStatus{}
+		return &c
+	case *batchv1.Job:
+		c := *o
+		c.ResourceVersion, c.Status = "", batchv1.JobStatus{}
 		return &c
 	case *policyv1.PodDisruptionBudget:
 		c := *o

@@ -12,7 +12,8 @@ import (
 
 // echoes are the statuses that were sent and have not come back yet. One that comes back
 // as it was sent is no news: the pass that wrote it has seen all that it is made of. A
-// status that somebody else has written is.
+// status that somebody else has written is, and so is that of a tuning, which goes on
+// from what is written down.
 type echoes struct{ sent sync.Map } // by UID
 
 // expect waits for a status of ws; the function that it returns gives up.
@@ -39,7 +40,7 @@ func (e *echoes) news() predicate.Predicate {
 // hears says whether nothing has changed but the status, to what was sent.
 func (e *echoes) hears(before, after *v1beta1.Workspace) bool {
 	sent, ok := e.sent.Load(after.UID)
-	if !ok || !sameStatus(sent, after.Status) {
+	if !ok || after.Tuning != nil || !sameStatus(sent, after.Status) {
 		return false
 	}
 	e.sent.CompareAndDelete(after.UID, sent)

@@ -17,6 +17,8 @@ func TestOurOwnStatusIsNoNews(t *testing.T) {
 			Status:     v1beta1.WorkspaceStatus{State: state},
 		}
 	}
+	tuning := ws("2", "", v1beta1.StateReady)
+	tuning.Tuning = &v1beta1.TuningSpec{}
 	sent := v1beta1.WorkspaceStatus{State: v1beta1.StateReady}
 	for name, tc := range map[string]struct {
 		forgotten     bool
@@ -26,6 +28,7 @@ func TestOurOwnStatusIsNoNews(t *testing.T) {
 		"what was sent comes back":                {false, ws("1", "", ""), ws("2", "", v1beta1.StateReady), false},
 		"somebody has written another status":     {false, ws("1", "", ""), ws("2", "", v1beta1.StateFailed), true},
 		"somebody has edited it at the same time": {false, ws("1", "", ""), ws("2", "x", v1beta1.StateReady), true},
+		"a tuning goes on from its status":        {false, ws("1", "", ""), tuning, true},
 		"it was not written after all":            {true, ws("1", "", ""), ws("2", "", v1beta1.StateReady), true},
 	} {
 		t.Run(name, func(t *testing.T) {
