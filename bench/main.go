@@ -48,6 +48,8 @@ type options struct {
 	span time.Duration
 	// runner is the built kaito-runner.
 	runner string
+	// tokenizer is the folder with the files of a model that tokenize.
+	tokenizer string
 	// cluster says that benchmarks may start a local cluster.
 	cluster bool
 	// workspaces is how many Workspaces the operator gets, quiet how long nothing happens.
@@ -79,6 +81,7 @@ func benchmarks() []benchmark {
 		{"runner large prompts", runnerPrompts},
 		{"workspaces", workspaces},
 		{"runner tokens", runnerTokens},
+		{"dataset", datasetPass},
 	}
 }
 
@@ -104,6 +107,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	scratch := flags.String("dir", "", "scratch `DIR` on the disk to measure (default: the system's temporary folder)")
 	span := flags.Duration("span", 20*time.Second, "measure each side of a pair this `LONG`")
 	runner := flags.String("runner", "bin/kaito-runner", "`FILE` of the built runner")
+	tokenizer := flags.String("tokenizer", "runtimes/gate/tests/model", "`DIR` with a model's tokenizer.json and chat template")
 	cluster := flags.Bool("cluster", false, "start a local cluster named bench for what needs one, and remove it")
 	n := flags.Int("n", 200, "`NUMBER` of Workspaces and fake nodes")
 	quiet := flags.Duration("quiet", 5*time.Minute, "count writes in a quiet time this `LONG`")
@@ -124,7 +128,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	conditions["date"] = time.Now().UTC().Format(time.RFC3339)
 	o := options{
 		dir: dir, bytes: *size, stopwatch: startWatch(time.Now), now: time.Now,
-		span: *span, runner: *runner, cluster: *cluster, progress: progress,
+		span: *span, runner: *runner, cluster: *cluster, tokenizer: *tokenizer, progress: progress,
 		workspaces: *n, quiet: *quiet,
 	}
 	var results []result

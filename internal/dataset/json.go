@@ -186,6 +186,9 @@ func parse(text []byte) (value, error) {
 	return v, atEnd(dec)
 }
 
+// Room for what most rows have: a few turns of role and content.
+const usualTurns, usualMembers = 4, 2
+
 // tree reads one row's values, at most valueLimit.
 type tree struct {
 	dec  *jsontext.Decoder
@@ -221,6 +224,9 @@ func (r *tree) read(only []string) (value, error) {
 func (r *tree) elements() (value, error) {
 	v := value{kind: kindList}
 	for r.dec.PeekKind() != ']' {
+		if v.list == nil {
+			v.list = make([]value, 0, usualTurns)
+		}
 		element, err := r.read(nil)
 		if err != nil {
 			return v, err
@@ -248,6 +254,9 @@ func (r *tree) object(only []string) (value, error) {
 		inner, err := r.read(nil)
 		if err != nil {
 			return v, err
+		}
+		if v.members == nil {
+			v.members = make([]member, 0, usualMembers)
 		}
 		v.members = append(v.members, member{key, inner})
 	}

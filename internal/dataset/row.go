@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -99,9 +100,9 @@ func conversation(v value, column string) ([]Message, error) {
 	}
 	messages := make([]Message, 0, len(v.list))
 	for i, turn := range v.list {
-		m, err := message(turn, fmt.Sprintf("%s[%d]", column, i))
+		m, err := message(turn)
 		if err != nil {
-			return nil, err
+			return nil, inTurn(err, column, i)
 		}
 		messages = append(messages, m)
 	}
@@ -109,36 +110,36 @@ func conversation(v value, column string) ([]Message, error) {
 }
 
 // message reads one turn, as {role, content} or as {from, value}.
-func message(v value, at string) (Message, error) {
+func message(v value) (Message, error) {
 	if v.kind != kindObject {
-		return Message{}, &Error{Column: at, Problem: fmt.Sprintf("the turn is %s, not an object", v.kind), Fix: `write {"role": "user", "content": "…"}`}
+		return Message{}, &Error{Problem: fmt.Sprintf("the turn is %s, not an object", v.kind), Fix: `write {"role": "user", "content": "…"}`}
 	}
 	role, content := v.get("role"), v.get("content")
 	if role.kind == kindNull && v.get("from").kind != kindNull {
 		role, content = v.get("from"), v.get("value")
 	}
 	if role.kind != kindString {
-		return Message{}, &Error{Column: at, Problem: "the turn has no role; it has " + list(names(v)), Fix: "give each turn role and content, or from and value"}
+		return Message{}, &Error{Problem: "the turn has no role; it has " + list(names(v)), Fix: "give each turn role and content, or from and value"}
 	}
-	known, err := meant(role.text, at)
+	known, err := meant(role.text)
 	if err != nil {
 		return Message{}, err
 	}
-	text, err := words(content, at)
+	text, err := words(content)
 	return Message{Role: known, Content: text}, err
 }
 
 // words is the text of a turn, which may come in parts.
-func words(v value, at string) (string, error) {
+func words(v value) (string, error) {
 	if v.kind != kindList {
-		return cell(v, at)
+		return cell(v, "")
 	}
 	var b strings.Builder
 	for _, part := range v.list {
 		if part.get("type").text != "text" {
-			return "", &Error{Column: at, Problem: "the turn has a part of type " + quoted(part.get("type").text), Fix: "train on text only: leave pictures and sound out"}
+			return "", &Error{Problem: "the turn has a part of type " + quoted(part.get("type").text), Fix: "train on text only: leave pictures and sound out"}
 		}
-		text, err := cell(part.get("text"), at)
+		text, err := cell(part.get("text"), "")
 		if err != nil {
 			return "", err
 		}
@@ -148,7 +149,7 @@ func words(v value, at string) (string, error) {
 }
 
 // meant is the role that a word stands for.
-func meant(role, at string) (string, error) {
+func meant(role string) (string, error) {
 	switch strings.ToLower(role) {
 	case roleSystem, "developer":
 		return roleSystem, nil
@@ -157,30 +158,38 @@ func meant(role, at string) (string, error) {
 	case roleAssistant, "gpt", "chatgpt", "bot", "model", "ai":
 		return roleAssistant, nil
 	case "tool", "function", "ipython", "observation", "function_call", "tool_call":
-		return "", &Error{Column: at, Problem: "the role " + quoted(role) + " belongs to calls of tools, which cannot be trained on yet", Fix: "leave such conversations out"}
+		return "", &Error{Problem: "the role " + quoted(role) + " belongs to calls of tools, which cannot be trained on yet", Fix: "leave such conversations out"}
 	}
 	fix := "use system, user and assistant"
 	if n := near.Names(role, []string{roleSystem, roleUser, roleAssistant}); len(n) > 0 {
 		fix = "did you mean " + quoted(n[0]) + "?"
 	}
-	return "", &Error{Column: at, Problem: "the role " + quoted(role) + " is not known", Fix: fix}
+	return "", &Error{Problem: "the role " + quoted(role) + " is not known", Fix: fix}
+}
+
+// inTurn names the turn of an error. Only a turn that is wrong gets a name: there are many that are not.
+func inTurn(err error, column string, i int) error {
+	var mine *Error
+	if errors.As(err, &mine) {
+		mine.Column = fmt.Sprintf("%s[%d]", column, i)
+	}
+	return err
 }
 
 // order checks that user and assistant take turns.
 func order(messages []Message, column string) error {
-	want := roleUser
+	want, other := roleUser, roleAssistant
 	for i, m := range messages {
-		at := fmt.Sprintf("%s[%d]", column, i)
 		switch {
 		case m.Role == roleSystem && i == 0:
 		case m.Role == roleSystem:
-			return &Error{Column: at, Problem: "a system turn stands behind others", Fix: "put it first"}
+			return inTurn(&Error{Problem: "a system turn stands behind others", Fix: "put it first"}, column, i)
 		case m.Role != want:
-			return &Error{Column: at, Problem: fmt.Sprintf("the turn is of the %s, where one of the %s belongs", m.Role, want), Fix: "let user and assistant take turns, the user first"}
-		case want == roleUser:
-			want = roleAssistant
+			return inTurn(&Error{
+				Problem: fmt.Sprintf("the turn is of the %s, where one of the %s belongs", m.Role, want), Fix: "let user and assistant take turns, the user first",
+			}, column, i)
 		default:
-			want = roleUser
+			want, other = other, want
 		}
 	}
 	if len(messages) > 0 && messages[len(messages)-1].Role != roleAssistant {
