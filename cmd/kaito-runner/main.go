@@ -30,7 +30,7 @@ func main() {
 	ctx := context.Background()
 	go threads.Fit(ctx, threads.Process{
 		All: runtime.GOMAXPROCS(0), Used: used, Limit: func(n int) { runtime.GOMAXPROCS(n) },
-	}, time.Tick(500*time.Millisecond))
+	}, time.Tick(100*time.Millisecond))
 	os.Exit(command.Execute(ctx, command.World{
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		Environ: os.Environ(), Executable: program, Signals: listen,
