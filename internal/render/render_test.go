@@ -36,6 +36,8 @@ type input struct {
 	// Weights are set where they are not an image volume, PullSecrets where there are any.
 	Weights     *render.Weights `json:"weights"`
 	PullSecrets []string        `json:"pullSecrets"`
+	// Adapters are those that are served beside the model.
+	Adapters []render.Adapter `json:"adapters"`
 	Node        struct {
 		CPU    int64 `json:"cpuMilli"`
 		Memory int64 `json:"memoryMiB"`
@@ -180,7 +182,7 @@ func serving(t *testing.T, file string) render.Serving {
 	if !ok {
 		t.Fatalf("%s names a model that is not in the catalog", file)
 	}
-	plan, err := estimate.OnNode(m, nil, in.shape(t))
+	plan, err := estimate.OnNode(m, in.wishes(), in.shape(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,11 +191,16 @@ func serving(t *testing.T, file string) render.Serving {
 	if in.Weights != nil {
 		weights = *in.Weights
 	}
+	at := contract.AdapterGGUF
 	command, image := llamacpp.Command, "registry.local:5000/kaito/llamacpp:dev"
 	if plan.Engine == vllm.Name {
-		command, image = vllm.Command, "vllm/vllm-openai:v0.33.0"
+		command, image, at = vllm.Command, "vllm/vllm-openai:v0.33.0", contract.AdapterPEFT
 	}
-	start, err := command(engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort})
+	told := engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort}
+	for _, a := range in.Adapters {
+		told.Adapters = append(told.Adapters, engine.Adapter{Name: a.Name, Path: at(a.Name)})
+	}
+	start, err := command(told)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +212,18 @@ func serving(t *testing.T, file string) render.Serving {
 		},
 		Weights:     weights,
 		PullSecrets: in.PullSecrets,
+		Adapters:    in.Adapters,
 	}
+}
+
+// wishes are for the adapters alone.
+func (in input) wishes() model.Wishes {
+	var ranks []int
+	for _, a := range in.Adapters {
+		ranks = append(ranks, a.Rank)
+	}
+	wish := model.Wish{Adapters: model.Adapters{Ranks: ranks}}
+	return model.Wishes{llamacpp.Name: wish, vllm.Name: wish}
 }
 
 // shape is the node as the controller would see it.
@@ -256,4 +274,38 @@ func normal(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return marshal(t, value)
+}
+
+// What opens the registries of adapters is seen by the container that pulls them, and by no
+// other; the engine sees what that container has made.
+func TestOnlyTheContainerThatPullsAdaptersSeesTheirSecrets(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"adapters", "adapters-gpu"} {
+		spec := render.StatefulSet(serving(t, filepath.Join("testdata", name, "input.yaml"))).Spec.Template.Spec
+		pulls := 0
+		for _, c := range append(spec.InitContainers, spec.Containers...) {
+			for _, m := range c.VolumeMounts {
+				switch secret := strings.HasPrefix(*m.Name, "adapter-secret"); {
+				case *c.Name == render.AdaptersContainer && secret:
+					pulls++
+				case secret:
+					t.Errorf("%s: container %s mounts %s", name, *c.Name, *m.Name)
+				case *m.Name == "adapters" && *c.Name != render.AdaptersContainer && (m.ReadOnly == nil || !*m.ReadOnly):
+					t.Errorf("%s: container %s can write adapters", name, *c.Name)
+				}
+			}
+		}
+		if pulls != 2 {
+			t.Errorf("%s: %d secrets are mounted, want 2", name, pulls)
+		}
+	}
+}
+
+func TestAnAdapterTakesANameFromTheModel(t *testing.T) {
+	t.Parallel()
+	s := serving(t, filepath.Join("testdata", "adapters", "input.yaml"))
+	s.Adapters[1].Name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+	if got := render.Contract(s).Model.Aliases; len(got) != 0 {
+		t.Errorf("the model still answers to %v", got)
+	}
 }

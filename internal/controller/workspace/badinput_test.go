@@ -41,6 +41,10 @@ func TestBadInput(t *testing.T) {
 		"config-unknown-flag":          {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidSettings},
 		"model-larger-than-the-node":   {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
 		"image-that-cannot-be-pulled":  {v1beta1.ConditionInferenceReady, v1beta1.ReasonImagePullError},
+		"adapter-strength-above-1":     {},
+		"adapters-of-one-name":         {},
+		"adapter-named-as-the-model":   {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidAdapter},
+		"adapter-unusable":             {v1beta1.ConditionInferenceReady, v1beta1.ReasonAdapterUnusable},
 		"template-without-containers":  {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidTemplate},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,3 +106,27 @@ func TestNamesOfAModel(t *testing.T) {
 		t.Errorf("aliases (-want +got):\n%s", diff)
 	}
 }
+
+func TestAdaptersAreLoadedIdle(t *testing.T) {
+	t.Parallel()
+	settings, err := engine.ParseSettings([]byte("llamacpp: {cache-ram: 512}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, engine.Input{
+		Model: model.Model{ID: "m", HubID: "o/m", Forms: map[model.Form]model.Weights{model.FormGGUF: {File: "m.gguf"}}}, Weights: "/w", Settings: settings,
+		Adapters: []engine.Adapter{{Name: "b", Path: "/adapters/b.gguf"}, {Name: "a", Path: "/adapters/a.gguf"}},
+	})
+	line := strings.Join(got.Args, " ")
+	for _, want := range []string{"--lora-scaled /adapters/b.gguf:0,/adapters/a.gguf:0", "--cache-ram 0"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%s lacks %s", line, want)
+		}
+	}
+	if diff := cmp.Diff([]string{"/w/m.gguf", "/adapters/b.gguf", "/adapters/a.gguf"}, got.Files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if _, _, err := flags.LlamaServer().Read(got.Args[1:]); err != nil {
+		t.Error(err)
+	}
+}

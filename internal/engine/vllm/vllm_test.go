@@ -215,3 +215,25 @@ func TestWhatVLLMDoesNotTakeIsFound(t *testing.T) {
 		})
 	}
 }
+
+func TestAdaptersAreLoadedUnderTheirNames(t *testing.T) {
+	t.Parallel()
+	p := plan(model.Capability{Major: 8})
+	p.Adapters = model.Adapters{Ranks: []int{0, 16}, MaxRank: 64, AtOnce: 1}
+	got := command(t, engine.Input{
+		Model: model.Model{ID: "m", HubID: "o/m"}, Plan: p, Settings: settings(t, "vllm: {enable-lora: false, max-lora-rank: 8, max-cpu-loras: 1}"),
+		Adapters: []engine.Adapter{{Name: "b", Path: "/adapters/b"}, {Name: "a", Path: "/adapters/a"}},
+	})
+	line := strings.Join(got.Args, " ")
+	for _, want := range []string{"--enable-lora --", "--lora-modules b=/adapters/b a=/adapters/a", "--max-lora-rank 64", "--max-loras 1", "--max-cpu-loras 2"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%s lacks %s", line, want)
+		}
+	}
+	if _, _, err := flags.VLLM().Read(got.Args[2:]); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"/weights/model/config.json", "/adapters/b/adapter_config.json", "/adapters/a/adapter_config.json"}, got.Files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}

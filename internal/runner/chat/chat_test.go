@@ -205,3 +205,24 @@ func TestChatTakesOnlyPost(t *testing.T) {
 		t.Errorf("got %d, Allow %q", w.Code, w.Header().Get("Allow"))
 	}
 }
+
+func TestChatAsksForTheDefaultAdapter(t *testing.T) {
+	t.Parallel()
+	stand := &standin.Engine{}
+	h := handler(t, stand, "llamacpp")
+	server := httptest.NewServer(stand)
+	t.Cleanup(server.Close)
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Model = engine.New("llamacpp", engine.Adapter("llamacpp", "mine", 1, 0.5), base, engine.Transport(8))
+	if w := post(h, `{"prompt": "hello", "generate_kwargs": {"max_new_tokens": 2}}`); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	asked := stand.Asked()[0]
+	want := []any{map[string]any{"id": 1.0, "scale": 0.5}}
+	if diff := cmp.Diff(want, asked["lora"]); diff != "" || asked["model"] != "mine" {
+		t.Errorf("model %v, lora (-want +got):\n%s", asked["model"], diff)
+	}
+}
