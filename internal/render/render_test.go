@@ -38,7 +38,7 @@ type input struct {
 	PullSecrets []string        `json:"pullSecrets"`
 	// Adapters are those that are served beside the model.
 	Adapters []render.Adapter `json:"adapters"`
-	Node        struct {
+	Node     struct {
 		CPU    int64 `json:"cpuMilli"`
 		Memory int64 `json:"memoryMiB"`
 		GPUs   struct {
