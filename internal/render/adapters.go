@@ -19,7 +19,7 @@ const (
 
 	adaptersVolume      = "adapters"
 	adapterVolumePrefix = "adapter"
-	adapterSecretPrefix = "adapter-secret" //nolint:gosec // the name of a volume, no secret
+	adapterSecretPrefix = "adapter-secret"
 )
 
 // adapterContracts are the adapters as the runner is told of them.

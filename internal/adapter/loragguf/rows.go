@@ -55,10 +55,10 @@ func (r *rowReader) single(raw []byte) uint32 {
 func fromHalf(h uint16) uint32 {
 	const fractionBits, wideBits, bias, wideBias, top = 10, 23, 15, 127, 0x1f
 	sign, exponent, fraction := uint32(h>>15)<<31, uint32(h>>fractionBits)&top, uint32(h)&(1<<fractionBits-1)
-	switch {
-	case exponent == top: // infinite, or no number
+	switch exponent {
+	case top: // infinite, or no number
 		return sign | 0xff<<wideBits | fraction<<(wideBits-fractionBits)
-	case exponent == 0: // a multiple of the smallest one, 2^-24, exact in 32 bits
+	case 0: // a multiple of the smallest one, 2^-24, exact in 32 bits
 		return sign | math.Float32bits(float32(fraction)/(1<<24))
 	}
 	return sign | (exponent+wideBias-bias)<<wideBits | fraction<<(wideBits-fractionBits)

@@ -68,13 +68,8 @@ func wrongAdapters(s Serve) []string {
 	names, defaults := map[string]bool{}, 0
 	for i, a := range s.Adapters {
 		place := fmt.Sprintf("adapters[%d].", i)
-		switch {
-		case strings.ContainsAny(a.Name, "/\\\x00") || strings.HasPrefix(a.Name, "."):
-			out = append(out, fmt.Sprintf("%sname %q is not the name of a file", place, a.Name))
-		case names[a.Name]:
-			out = append(out, fmt.Sprintf("%sname %q is that of another adapter", place, a.Name))
-		case a.Name != "" && (a.Name == s.Model.ID || slices.Contains(s.Model.Aliases, a.Name)):
-			out = append(out, fmt.Sprintf("%sname %q is that of the model", place, a.Name))
+		if why := wrongName(s, a.Name, names[a.Name]); why != "" {
+			out = append(out, fmt.Sprintf("%sname %q is %s", place, a.Name, why))
 		}
 		names[a.Name] = true
 		if scale, err := strconv.ParseFloat(a.Strength, 64); a.Strength != "" && (err != nil || scale < 0 || scale-scale != 0) {
@@ -88,4 +83,18 @@ func wrongAdapters(s Serve) []string {
 		out = append(out, fmt.Sprintf("%d adapters are the default", defaults))
 	}
 	return out
+}
+
+// wrongName says what the name of an adapter is and must not be, or nothing.
+func wrongName(s Serve, name string, taken bool) string {
+	switch {
+	case strings.ContainsAny(name, "/\\\x00") || strings.HasPrefix(name, "."):
+		return "not the name of a file"
+	case taken:
+		return "that of another adapter"
+	case name != "" && (name == s.Model.ID || slices.Contains(s.Model.Aliases, name)):
+		return "that of the model"
+	default:
+		return ""
+	}
 }

@@ -72,6 +72,15 @@ func TestParseNamesThePlace(t *testing.T) {
 			`weights.hub.endpoint "ftp://h" is not of the form https://host; weights.hub.repository "a/../b" is not of the form owner/name; ` +
 				`weights.hub.files[0] "[" is not a pattern; weights.hub.files[1] "" is not a pattern`,
 		},
+		"adapters without a base": {`"limits": {}`, `"limits": {}, "adapters": [{"name": "a"}]`, `adapterBase is missing`},
+		"adapters that cannot be told apart": {
+			`"limits": {}`, `"limits": {}, "adapterBase": {"hubID": "o/m", "maxRank": 8}, "adapters": [{"name": "a", "default": true}, {"name": "a", "strength": "-1", "default": true}]`,
+			`adapters[1].name "a" is that of another adapter; adapters[1].strength "-1" is not a number from 0 on; 2 adapters are the default`,
+		},
+		"adapters of names that lead out": {
+			`"limits": {}`, `"limits": {}, "adapterBase": {"hubID": "o/m", "maxRank": 8}, "adapters": [{"name": "../a"}, {"name": ".pull"}, {"name": "smollm2-135m-instruct", "image": {}}]`,
+			`adapters[2].image.reference is missing; adapters[0].name "../a" is not the name of a file; adapters[1].name ".pull" is not the name of a file; adapters[2].name "smollm2-135m-instruct" is that of the model`,
+		},
 		"something behind the end": {`"limits": {}`, `"limits": {}}}`, `invalid character '}' after top-level value`},
 	} {
 		t.Run(name, func(t *testing.T) {
