@@ -53,7 +53,19 @@ func (r *reader) rules() {
 			r.problem(said(sectionTraining, "eval_strategy"), "TrainingArguments.eval_strategy needs rows to evaluate with: set DatasetConfig.train_test_split below 1")
 		}
 	}
+	r.schedule()
 	r.columns()
+}
+
+// schedule asks for the arguments that a schedule of the learning rate cannot do without.
+func (r *reader) schedule() {
+	name, _ := r.values[sectionTraining]["lr_scheduler_type"].(string)
+	needs := map[string][]string{"cosine_with_min_lr": {"min_lr_rate", "min_lr"}, "warmup_stable_decay": {"num_decay_steps"}}[name]
+	has, _ := r.values[sectionTraining]["lr_scheduler_kwargs"].(map[string]any)
+	if len(needs) > 0 && !slices.ContainsFunc(needs, func(key string) bool { return has[key] != nil }) {
+		r.problem(r.lines[sectionTraining+".lr_scheduler_type"], "TrainingArguments.lr_scheduler_type %s needs TrainingArguments.lr_scheduler_kwargs with %s",
+			name, strings.Join(needs, " or "))
+	}
 }
 
 // columns are read as one conversation, or as a question and its answer.

@@ -110,3 +110,37 @@ func TestTheReferencesTemplatesParse(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsRefusedSaysWhereAndWhatInstead(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		method, section, line string
+		want                  string
+	}{
+		"a key that does not exist":            {tuning.QLoRA, "TrainingArguments", "learning_rte: 1", "learning_rate"},
+		"a key of another section":             {tuning.QLoRA, "LoraConfig", "rank: 8", "LoraConfig"},
+		"a key that is ours":                   {tuning.QLoRA, "LoraConfig", "use_dora: true", "neither llama.cpp nor vLLM serves such an adapter"},
+		"text for a number":                    {tuning.QLoRA, "LoraConfig", "r: many", `is "many", which is not a whole number`},
+		"a number out of bounds":               {tuning.QLoRA, "LoraConfig", "r: 0", "from 1 to 512"},
+		"a value that is none of the choices":  {tuning.QLoRA, "TrainingArguments", "optim: adamw", "one of adafactor"},
+		"4 bits without qlora":                 {tuning.LoRA, "QuantizationConfig", "load_in_4bit: true", "leave them out"},
+		"an initialization that no one trains": {tuning.QLoRA, "LoraConfig", "init_lora_weights: orthogonal", "gaussian"},
+		"a schedule without its arguments":     {tuning.QLoRA, "TrainingArguments", "lr_scheduler_type: warmup_stable_decay", "lr_scheduler_kwargs with num_decay_steps"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tuning.Parse([]byte("training_config:\n  "+tc.section+":\n    "+tc.line+"\n"), tc.method, smollm2(t))
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "line 3: ") {
+				t.Errorf("the error is %v, want one of line 3 that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestAScheduleWithItsArgumentsIsTaken(t *testing.T) {
+	t.Parallel()
+	config := "training_config:\n  TrainingArguments:\n    lr_scheduler_type: cosine_with_min_lr\n    lr_scheduler_kwargs: {min_lr_rate: 0.1}\n"
+	if _, err := tuning.Parse([]byte(config), tuning.QLoRA, smollm2(t)); err != nil {
+		t.Error(err)
+	}
+}

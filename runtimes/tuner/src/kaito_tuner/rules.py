@@ -32,7 +32,7 @@ OPTIMIZERS = (
     "sgd",
 )
 
-# Schedules that need neither an evaluation nor arguments that nobody knows.
+# Schedules that need no evaluation. The operator asks for the arguments that some of them need.
 SCHEDULERS = (
     "constant",
     "constant_with_warmup",
@@ -122,7 +122,7 @@ LORA: Mapping[str, Rule] = {
     "target_modules": default("all-linear"),
     "task_type": default("CAUSAL_LM", kinds=("string",), choices=("CAUSAL_LM",)),
     "bias": Rule(kinds=("string",), choices=("none",)),
-    "init_lora_weights": Rule(kinds=("bool", "string"), choices=(True, False, "gaussian", "orthogonal")),
+    "init_lora_weights": Rule(kinds=("bool", "string"), choices=(True, False, "gaussian")),
     "layers_to_transform": Rule(kinds=("list", "int")),
     **ours(
         "Kaito writes it into adapter_config.json",
