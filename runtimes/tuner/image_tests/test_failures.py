@@ -29,6 +29,7 @@ Bench = Callable[..., Workbench]
         ({"LoraConfig": {"layers_to_transform": [77]}}, "LoraConfig is refused: "),
         ({"LoraConfig": {"init_lora_weights": "sideways"}}, "LoraConfig is refused: "),
         ({"TrainingArguments": {"lr_scheduler_type": "sawtooth"}}, "TrainingArguments is refused: "),
+        ({"TrainingArguments": {"lr_scheduler_type": "warmup_stable_decay"}}, "TrainingArguments is refused: "),
         ({"TrainingArguments": {"no_such_key": 1}}, "TrainingArguments is refused: "),
         ({"QuantizationConfig": {"llm_int8_skip_modules": "lm_head"}}, "QuantizationConfig is refused: "),
         ({"QuantizationConfig": {"load_in_8bit": True}}, "QuantizationConfig asks for 4 and for 8 bits"),

@@ -225,6 +225,8 @@ def small_model(folder: Path, layers: int = 2) -> Path:
         num_key_value_heads=1,
         max_position_embeddings=8192,
         tie_word_embeddings=True,
+        # Smaller weights than these could not tell one token from others, whatever they learn.
+        initializer_range=0.1,
     )
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     return folder

@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     TrainerCallback,
     TrainerState,
+    get_scheduler,
 )
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
@@ -232,6 +233,7 @@ class Run:
         with _blaming("TrainingArguments"):
             said = plan.arguments(self.job, self.machine, self.precision, self.total)
             arguments = SFTConfig(output_dir=str(self.places.checkpoints), **said)
+            _try_schedule(arguments, self.total)
         model = self._model()
         with _blaming("LoraConfig"):
             adapter = LoraConfig(**plan.lora(self.job))
@@ -317,6 +319,18 @@ class Run:
             "losses": curve(points),
         }
         return said
+
+
+def _try_schedule(arguments: SFTConfig, total: int) -> None:
+    """Make the schedule of the learning rate once for nothing: the library looks at its arguments too late."""
+    nothing = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=arguments.learning_rate)
+    get_scheduler(
+        arguments.lr_scheduler_type,
+        nothing,
+        num_warmup_steps=arguments.get_warmup_steps(total),
+        num_training_steps=total,
+        scheduler_specific_kwargs=arguments.lr_scheduler_kwargs,
+    )
 
 
 def _state(done: checkpoints.Checkpoint) -> TrainerState:
