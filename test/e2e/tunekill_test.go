@@ -249,3 +249,26 @@ func limitMemory(t *testing.T, pid, bytes int) {
 	}
 	t.Fatalf("process %d is in no group that bounds memory: %s", pid, groups)
 }
+
+// A Workspace that is deleted on its way takes all that it has made along.
+func TestATuningThatIsDeletedLeavesNothing(t *testing.T) {
+	for phase, until := range map[string][2]string{
+		"check": {"Accepted", "Unknown CheckingDataset"},
+		"train": {"JobStarted", "True "},
+	} {
+		t.Run("during the "+phase, func(t *testing.T) {
+			w := quick(t, "deleted-"+phase)
+			w.reaches(t, 4*time.Minute, until[0], until[1])
+			w.kubectl(t, "delete", "workspace", w.name, "--wait=false")
+			eventually(t, 3*time.Minute, "nothing is left but what the user made", func() (string, bool) {
+				var left []string
+				for _, name := range w.everything(t) {
+					if name != "secret/harbour-push" && name != "configmap/settings" {
+						left = append(left, name)
+					}
+				}
+				return strings.Join(left, " "), len(left) == 0
+			})
+		})
+	}
+}
