@@ -28,6 +28,9 @@ type Operator struct {
 	TunerImage, TunerGPUImage string
 	// FetchAllowCIDRs are ranges of addresses that data may be fetched from though they are not public.
 	FetchAllowCIDRs []string
+	// FetchCAFile names a file with certificates in PEM of further authorities that sign for
+	// hosts of data; FetchCA is its content, which the command line reads.
+	FetchCAFile, FetchCA string
 	// Models is the registry and repository prefix below which model images stand.
 	Models string
 	// InsecureRegistries lets the runner fetch model images over plain HTTP.
@@ -56,6 +59,7 @@ func (o *Operator) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.TunerGPUImage, "tuner-gpu-image", "registry.local:5000/kaito/tuner-gpu:dev", "image that trains on GPUs")
 	flags.StringSliceVar(&o.FetchAllowCIDRs, "fetch-allow-cidrs", nil,
 		"ranges of addresses that data sets may be fetched from though they are not public, for example 10.0.0.0/8 (repeat or separate by commas)")
+	flags.StringVar(&o.FetchCAFile, "fetch-ca-file", "", "file with certificates in PEM of further authorities that sign for hosts of data sets")
 	flags.StringVar(&o.Models, "models", "", "registry and repository prefix of the model images, for example registry.local:5000/kaito/models (required)")
 	flags.BoolVar(&o.InsecureRegistries, "insecure-registries", false, "let the runner fetch model images over plain HTTP")
 	flags.StringVar(&o.HubEndpoint, "hub-endpoint", "https://huggingface.co", "address of the hub, or of a mirror of it")

@@ -147,7 +147,7 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 			},
 			Sources: workspace.Sources{
 				Models: cfg.Models, PlainHTTP: cfg.InsecureRegistries, Hub: cfg.HubEndpoint, PullSecrets: cfg.PullSecrets,
-				AllowCIDRs: cfg.FetchAllowCIDRs, Namespace: cfg.Namespace,
+				AllowCIDRs: cfg.FetchAllowCIDRs, Authorities: cfg.FetchCA, Namespace: cfg.Namespace,
 			},
 		},
 		Cached:   mgr.GetClient(),

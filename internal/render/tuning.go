@@ -45,6 +45,8 @@ type Tuning struct {
 	PlainHTTP bool
 	// AllowCIDRs are ranges of addresses that may be fetched from though they are not public.
 	AllowCIDRs []string
+	// Authorities are certificates in PEM of further authorities that sign for hosts of data, or empty.
+	Authorities string
 	// DataDigest and DataBytes are what the check has found; a check has none.
 	DataDigest string
 	DataBytes  model.Bytes
@@ -74,11 +76,15 @@ func TuneConfig(t Tuning) *corev1ac.ConfigMapApplyConfiguration {
 	if err := e.Encode(TuneContract(t)); err != nil {
 		panic("the tuning's contract holds only text and numbers: " + err.Error())
 	}
+	data := map[string]string{path.Base(contract.TuneFile): text.String()}
+	if t.Authorities != "" {
+		data[path.Base(authoritiesFile)] = t.Authorities
+	}
 	return corev1ac.ConfigMap(TuneConfigName(t.Workspace), t.Workspace.Namespace).
 		WithLabels(labels(t.Workspace)).
 		WithAnnotations(map[string]string{v1beta1.AnnotationRunID: t.RunID}).
 		WithOwnerReferences(owner(t.Workspace)).
-		WithData(map[string]string{path.Base(contract.TuneFile): text.String()})
+		WithData(data)
 }
 
 // TuneContract is what the containers of a check and of a tuning pod are told.
@@ -97,7 +103,7 @@ func TuneContract(t Tuning) contract.Tune {
 		Weights: t.Source,
 		Input: contract.TuneInput{
 			URLs: stanza.Input.URLs, Image: inputImage(t), Volume: t.InputVolume != nil,
-			AllowCIDRs: t.AllowCIDRs, Digest: t.DataDigest,
+			AllowCIDRs: t.AllowCIDRs, CAFile: caFile(t), Digest: t.DataDigest,
 		},
 		Output: contract.TuneOutput{
 			Image: stanza.Output.Image, PlainHTTP: t.PlainHTTP && stanza.Output.Image != "", SecretName: stanza.Output.ImagePushSecret, Volume: t.OutputVolume != nil,
@@ -105,6 +111,17 @@ func TuneContract(t Tuning) contract.Tune {
 		Settings: settings(t),
 		Threads:  max(1, t.Plan.Threads),
 	}
+}
+
+// authoritiesFile is where the pods that fetch data find Tuning.Authorities.
+const authoritiesFile = contract.ConfigDir + "/ca.crt"
+
+// caFile is where further authorities stand, or empty.
+func caFile(t Tuning) string {
+	if t.Authorities == "" {
+		return ""
+	}
+	return authoritiesFile
 }
 
 // Revision names the weights that are tuned: a revision of the hub, or an image.

@@ -250,3 +250,15 @@ func contains(all []string, one string) bool {
 	}
 	return false
 }
+
+func TestFurtherAuthoritiesStandBesideWhatPodsAreTold(t *testing.T) {
+	t.Parallel()
+	one := tuningOf(t, filepath.Join("testdata", "tuning", "smollm2-qlora", "input.yaml"))
+	one.Authorities = "-----BEGIN CERTIFICATE-----\n"
+	if got := render.TuneConfig(one).Data["ca.crt"]; got != one.Authorities {
+		t.Errorf("ca.crt is %q", got)
+	}
+	if got := render.TuneContract(one).Input.CAFile; got != contract.ConfigDir+"/ca.crt" {
+		t.Errorf("the pods are told %q", got)
+	}
+}

@@ -193,7 +193,7 @@ func (p Planner) tuning(t *thought) render.Tuning {
 		Images: render.TuningImages{Runner: p.Images.Runner, Gate: p.Images.Gate, Tuner: p.Images.Tuner},
 		Source: source, Mount: mount, TokenSecret: token, PullSecrets: p.pullSecrets(t.ws),
 		InputVolume: t.trial.input, OutputVolume: t.trial.output,
-		PlainHTTP: p.Sources.PlainHTTP, AllowCIDRs: p.Sources.AllowCIDRs, OperatorNamespace: p.Sources.Namespace,
+		PlainHTTP: p.Sources.PlainHTTP, AllowCIDRs: p.Sources.AllowCIDRs, Authorities: p.Sources.Authorities, OperatorNamespace: p.Sources.Namespace,
 	}
 	if d := t.trial.status.Dataset; d != nil {
 		one.DataDigest = d.Digest

@@ -25,6 +25,8 @@ type Sources struct {
 	PullSecrets []string
 	// AllowCIDRs are ranges of addresses that data may be fetched from though they are not public.
 	AllowCIDRs []string
+	// Authorities are certificates in PEM of further authorities that sign for hosts of data, or empty.
+	Authorities string
 	// Namespace is the operator's own, from where it asks pods; empty is not known.
 	Namespace string
 }

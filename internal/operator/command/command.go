@@ -3,9 +3,11 @@ package command
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -85,6 +87,16 @@ func run(ctx context.Context, w World, cfg config.Operator) error {
 	// The two libraries below log through globals of their own.
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
+	if cfg.FetchCAFile != "" {
+		pem, err := os.ReadFile(cfg.FetchCAFile)
+		if err != nil {
+			return fmt.Errorf("read --fetch-ca-file: %w", err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return fmt.Errorf("--fetch-ca-file %q: there is no certificate in PEM in it", cfg.FetchCAFile)
+		}
+		cfg.FetchCA = string(pem)
+	}
 	cluster, err := w.Cluster()
 	if err != nil {
 		return fmt.Errorf("find the cluster (in a pod by its service account, else by KUBECONFIG): %w", err)
