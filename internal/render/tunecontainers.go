@@ -82,7 +82,6 @@ func check(t Tuning) *corev1ac.ContainerApplyConfiguration {
 
 func prepare(t Tuning) *corev1ac.ContainerApplyConfiguration {
 	return reading(t, PrepareContainer).
-		WithPorts(progress()).
 		WithVolumeMounts(tuneWeightsMount(t, true))
 }
 
@@ -115,7 +114,6 @@ func train(t Tuning) *corev1ac.ContainerApplyConfiguration {
 // publish reads results and the summary of the data, never the data.
 func publish(t Tuning) *corev1ac.ContainerApplyConfiguration {
 	return small(t, PublishContainer).
-		WithPorts(progress()).
 		WithVolumeMounts(
 			readOnly(resultsVolume, contract.ResultsDir),
 			readOnly(dataVolume, contract.SummaryFile).WithSubPath(path.Base(contract.SummaryFile)),

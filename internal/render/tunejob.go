@@ -133,7 +133,8 @@ func checks(t Tuning) []*corev1ac.ContainerApplyConfiguration {
 	return all
 }
 
-// progress is where a container tells how far it is.
+// progress is where a container tells how far it is. Three of them do, one after the
+// other; the API server warns where a pod names a port twice.
 func progress() *corev1ac.ContainerPortApplyConfiguration {
 	return corev1ac.ContainerPort().WithName("progress").WithContainerPort(contract.Port).WithProtocol(corev1.ProtocolTCP)
 }

@@ -8,6 +8,7 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
@@ -112,6 +113,11 @@ func findTunable(p Planner, t *thought) bool {
 		return true
 	}
 	t.model = found
+	if name := t.ws.Name; name == engine.ServedID(found) {
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonNameTaken,
+			"The tuned model would answer under the Workspace's name, %q, under which the base model answers: give the Workspace another name", name), true
+		return true
+	}
 	if found.Tuning.Note != "" {
 		t.notes = append(t.notes, found.Tuning.Note)
 	}

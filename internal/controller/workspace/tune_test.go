@@ -281,6 +281,9 @@ func TestWhatCanBeNoTuningIsRefusedAtOnce(t *testing.T) {
 		"a model that is not tuned": {
 			func(ws *v1beta1.Workspace) { ws.Tuning.Preset.Name = "mistral-7b-instruct-v0.3" }, v1beta1.ReasonNotTunable, []string{"choose one of", "smollm2-135m-instruct"},
 		},
+		"a name that is the base model's": {
+			func(ws *v1beta1.Workspace) { ws.Name = "smollm2-135m-instruct" }, v1beta1.ReasonNameTaken, []string{"give the Workspace another name"},
+		},
 		"a model that nobody knows": {
 			func(ws *v1beta1.Workspace) { ws.Tuning.Preset.Name = "smollm2-135m-instrct" }, v1beta1.ReasonModelNotFound, []string{"did you mean smollm2-135m-instruct?"},
 		},

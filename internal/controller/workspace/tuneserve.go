@@ -53,8 +53,8 @@ func (p Planner) published(t *thought) {
 // it; otherwise the model does what the condition says.
 func (p Planner) servePrevious(t *thought, otherwise metav1.Condition) {
 	t.inference = otherwise
-	if t.job.Type != "" && t.succeeded.Type == "" {
-		t.succeeded = v1beta1.TuningNotFinished(t.job)
+	if t.succeeded.Type == "" {
+		t.succeeded = v1beta1.TuningNotFinished(otherwise)
 	}
 	s := t.trial.status
 	if s.ServedRunID == "" || !servesTuned(t.ws) {

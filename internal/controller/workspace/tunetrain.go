@@ -31,7 +31,6 @@ type Tunings interface {
 func (p Planner) training(t *thought) {
 	t.accept()
 	t.tuned.service = true
-	t.succeeded = v1beta1.TuningNotFinished(t.accepted)
 	t.tuned.check = fateOfStale(t.checkJob != nil && t.writtenDown())
 	pods := ofRole(t.jobPods, v1beta1.RoleTune)
 	if t.tuneJob == nil {
