@@ -198,6 +198,24 @@ func TestATrainingThatFails(t *testing.T) {
 	}
 }
 
+// Jobs and pods are watched apart, and either may come first.
+func TestAJobThatHasEndedBeforeItsPodIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tuningWorkspace(), *testkit.Node("n1")).pass()
+	s.jobPods = []corev1.Pod{jobPod("c", v1beta1.RoleCheck, corev1.PodRunning, runs("check"))}
+	jobEnded(s, s.checkJob, batchv1.JobComplete, "")
+	s.pass().says("Accepted=Unknown/CheckingDataset").wants(leave, leave)
+
+	s = newScene(t, tuningWorkspace(), *testkit.Node("n1")).trainsNow()
+	for _, end := range []batchv1.JobConditionType{batchv1.JobComplete, batchv1.JobFailed} {
+		jobEnded(s, s.tuneJob, end, "")
+		s.pass().says("JobStarted=True/WorkspaceTuningJobStatusStarted")
+		if s.last.tuned.train != leave {
+			t.Errorf("a Job that is %s is not left alone: %v", end, s.last.tuned.train)
+		}
+	}
+}
+
 func TestARunIsNeverRepeatedAndAnEditMakesAnother(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tuningWorkspace(), *testkit.Node("n1")).publishedNow().answers()

@@ -36,7 +36,7 @@ func (p Planner) checking(t *thought) {
 		return
 	}
 	pods := ofRole(t.jobPods, v1beta1.RoleCheck)
-	ended, well, why := finished(t.checkJob)
+	ended, well, why := finished(t.checkJob, pods)
 	if found := checked(pods); ended && well && found != nil {
 		s.Dataset, s.Phase = found, v1beta1.TuningWaiting
 		t.tuned.wants = p.tuning(t)

@@ -93,8 +93,12 @@ func lingering(pods []corev1.Pod) bool {
 	return false
 }
 
-// finished says whether a Job has ended, and how.
-func finished(j *batchv1.Job) (ended, well bool, why string) {
+// finished says whether a Job has ended, and how. Jobs and pods are watched apart: while
+// a pod of a Job that has ended still seems to run, its last words are on their way.
+func finished(j *batchv1.Job, pods []corev1.Pod) (ended, well bool, why string) {
+	if lingering(pods) {
+		return false, false, ""
+	}
 	for _, c := range j.Status.Conditions {
 		if c.Status != corev1.ConditionTrue {
 			continue

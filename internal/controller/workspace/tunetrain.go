@@ -37,7 +37,7 @@ func (p Planner) training(t *thought) {
 		p.beginTraining(t, pods)
 		return
 	}
-	ended, well, why := finished(t.tuneJob)
+	ended, well, why := finished(t.tuneJob, pods)
 	if ended && well {
 		p.trained(t, pods)
 		return
