@@ -5,6 +5,7 @@
 //	go run ./bench -run package -bytes 4000000000
 //	go run ./bench -run runner -span 20s
 //	go run ./bench -run tokens -cluster
+//	go run ./bench -run trainer
 //	go run ./bench -run workspaces -n 1000
 //
 // Figures of which one is compared with another are taken in one run, in turns.
@@ -79,6 +80,7 @@ func benchmarks() []benchmark {
 		{"model push", pushModel},
 		{"runner latency", runnerLatency},
 		{"runner large prompts", runnerPrompts},
+		{"trainer", trainerSpeed},
 		{"workspaces", workspaces},
 		{"runner tokens", runnerTokens},
 		{"dataset", datasetPass},

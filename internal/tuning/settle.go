@@ -45,16 +45,26 @@ func (r *reader) rules() {
 	case r.method == QLoRA && four == eight:
 		r.problem(line, "QuantizationConfig must have exactly one of load_in_4bit and load_in_8bit true for tuning.method qlora")
 	}
-	if r.on(sectionTraining, "bf16") && r.on(sectionTraining, "fp16") {
-		r.problem(said(sectionTraining, "fp16"), "TrainingArguments.bf16 and fp16 exclude each other: leave one out")
-	}
-	if strategy, _ := r.values[sectionTraining]["eval_strategy"].(string); strategy != "" && strategy != "no" {
-		if part, ok := decimal(r.values[sectionDataset]["train_test_split"]); ok && part == 1 {
-			r.problem(said(sectionTraining, "eval_strategy"), "TrainingArguments.eval_strategy needs rows to evaluate with: set DatasetConfig.train_test_split below 1")
-		}
-	}
+	r.numbers()
+	r.evaluation()
 	r.schedule()
 	r.columns()
+}
+
+// numbers are those that a run computes in.
+func (r *reader) numbers() {
+	if r.on(sectionTraining, "bf16") && r.on(sectionTraining, "fp16") {
+		r.problem(r.lines[sectionTraining+".fp16"], "TrainingArguments.bf16 and fp16 exclude each other: leave one out")
+	}
+}
+
+// evaluation needs rows that are not trained.
+func (r *reader) evaluation() {
+	if strategy, _ := r.values[sectionTraining]["eval_strategy"].(string); strategy != "" && strategy != "no" {
+		if part, ok := decimal(r.values[sectionDataset]["train_test_split"]); ok && part == 1 {
+			r.problem(r.lines[sectionTraining+".eval_strategy"], "TrainingArguments.eval_strategy needs rows to evaluate with: set DatasetConfig.train_test_split below 1")
+		}
+	}
 }
 
 // schedule asks for the arguments that a schedule of the learning rate cannot do without.

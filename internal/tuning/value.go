@@ -59,9 +59,15 @@ func (o Option) wrong(value any) string {
 		}
 		return "one of " + strings.Join(all, ", ")
 	}
-	number, ok := decimal(value)
+	if number, ok := decimal(value); ok {
+		return o.beyond(number)
+	}
+	return ""
+}
+
+// beyond says in which bounds a number should be, or nothing.
+func (o Option) beyond(number float64) string {
 	switch {
-	case !ok:
 	case o.Least != nil && number < *o.Least && o.Most != nil, o.Most != nil && number > *o.Most && o.Least != nil:
 		return fmt.Sprintf("from %v to %v", *o.Least, *o.Most)
 	case o.Least != nil && number < *o.Least:

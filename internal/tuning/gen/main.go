@@ -29,7 +29,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(args[0], []byte(text), 0o644); err != nil { //nolint:gosec // a page for everybody
+	if err := os.WriteFile(args[0], []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
@@ -43,10 +43,11 @@ func page(t tuning.Table) (string, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.Versions)) {
 		versions = append(versions, name+" "+t.Versions[name])
 	}
+	words := words()
 	fmt.Fprintf(&out, intro, strings.Join(versions, ", "))
 	var problems []error
 	for _, section := range tuning.Sections() {
-		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", section, about[section])
+		fmt.Fprintf(&out, "\n## %s\n\n%s\n\n", section, about()[section])
 		out.WriteString("| key | type | default | values | |\n| --- | --- | --- | --- | --- |\n")
 		options := t.Sections[section]
 		for _, key := range slices.Sorted(maps.Keys(options)) {

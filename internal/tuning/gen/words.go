@@ -33,47 +33,66 @@ This page is made from the same table as the check (` + "`go generate ./internal
 `
 
 // about says what each section is, by its name.
-var about = map[string]string{
-	"ModelConfig":        "How the base model is loaded.",
-	"QuantizationConfig": "How the base is packed with `method: qlora`. With `lora` it must not ask for 4 or 8 bits.",
-	"LoraConfig":         "The adapter.",
-	"TrainingArguments":  "The training.",
-	"DatasetConfig":      "Which columns are read, in which order, and how many rows are held out.",
-	"DataCollator":       "How rows become batches.",
+func about() map[string]string {
+	return map[string]string{
+		"ModelConfig":        "How the base model is loaded.",
+		"QuantizationConfig": "How the base is packed with `method: qlora`. With `lora` it must not ask for 4 or 8 bits.",
+		"LoraConfig":         "The adapter.",
+		"TrainingArguments":  "The training.",
+		"DatasetConfig":      "Which columns are read, in which order, and how many rows are held out.",
+		"DataCollator":       "How rows become batches.",
+	}
 }
 
 // words say what a key does, by section and key. Every key that a user may set has some.
-var words = map[string]map[string]string{
-	"ModelConfig": {
-		"chat_template": "A jinja template that goes before the model's own, for training and for what is counted",
-		"torch_dtype":   "The numbers of the weights as they are loaded; `auto` is what the machine is good at",
-	},
-	"QuantizationConfig": {
-		"bnb_4bit_compute_dtype":    "What 4-bit weights are unpacked to; null: as the training computes",
-		"bnb_4bit_quant_storage":    "In what 4-bit weights are stored; null: uint8",
-		"bnb_4bit_quant_type":       "The kind of 4-bit numbers",
-		"bnb_4bit_use_double_quant": "The scales of 4-bit numbers are packed too",
-		"llm_int8_skip_modules":     "Layers that stay as they are; null: the head",
-		"llm_int8_threshold":        "Above which size a value stays in 16 bits, with 8 bits",
-		"load_in_4bit":              "The base in 4 bits",
-		"load_in_8bit":              "The base in 8 bits, in place of 4",
-		"quant_method":              "The library",
-	},
-	"LoraConfig": {
-		"bias":                "No engine serves adapters with biases",
-		"exclude_modules":     "Layers that stay without an adapter",
-		"fan_in_fan_out":      "For layers that store weights the other way round; no model of the catalog has any",
-		"init_lora_weights":   "How adapters begin",
-		"layers_pattern":      "The name of the list of layers, where `layers_to_transform` is set",
-		"layers_to_transform": "Numbers of the blocks that get adapters; null: all",
-		"lora_alpha":          "The adapter's strength: what it adds is scaled by `lora_alpha / r`",
-		"lora_dropout":        "The share of inputs that is left out at each step",
-		"r":                   "The rank: how much an adapter can learn, and how large it is",
-		"target_modules":      "The layers that get adapters, by name; `all-linear`: those that the catalog names for the model",
-		"task_type":           "Models that write text",
-		"use_rslora":          "Scale by `lora_alpha / √r`",
-	},
-	"TrainingArguments": {
+func words() map[string]map[string]string {
+	return map[string]map[string]string{
+		"ModelConfig": {
+			"chat_template": "A jinja template that goes before the model's own, for training and for what is counted",
+			"torch_dtype":   "The numbers of the weights as they are loaded; `auto` is what the machine is good at",
+		},
+		"QuantizationConfig": {
+			"bnb_4bit_compute_dtype":    "What 4-bit weights are unpacked to; null: as the training computes",
+			"bnb_4bit_quant_storage":    "In what 4-bit weights are stored; null: uint8",
+			"bnb_4bit_quant_type":       "The kind of 4-bit numbers",
+			"bnb_4bit_use_double_quant": "The scales of 4-bit numbers are packed too",
+			"llm_int8_skip_modules":     "Layers that stay as they are; null: the head",
+			"llm_int8_threshold":        "Above which size a value stays in 16 bits, with 8 bits",
+			"load_in_4bit":              "The base in 4 bits",
+			"load_in_8bit":              "The base in 8 bits, in place of 4",
+			"quant_method":              "The library",
+		},
+		"LoraConfig": {
+			"bias":                "No engine serves adapters with biases",
+			"exclude_modules":     "Layers that stay without an adapter",
+			"fan_in_fan_out":      "For layers that store weights the other way round; no model of the catalog has any",
+			"init_lora_weights":   "How adapters begin",
+			"layers_pattern":      "The name of the list of layers, where `layers_to_transform` is set",
+			"layers_to_transform": "Numbers of the blocks that get adapters; null: all",
+			"lora_alpha":          "The adapter's strength: what it adds is scaled by `lora_alpha / r`",
+			"lora_dropout":        "The share of inputs that is left out at each step",
+			"r":                   "The rank: how much an adapter can learn, and how large it is",
+			"target_modules":      "The layers that get adapters, by name; `all-linear`: those that the catalog names for the model",
+			"task_type":           "Models that write text",
+			"use_rslora":          "Scale by `lora_alpha / √r`",
+		},
+		"TrainingArguments": trainingWords(),
+		"DatasetConfig": {
+			"context_column":   "The column of questions; needs `response_column`",
+			"messages_column":  "The column of conversations",
+			"response_column":  "The column of answers; alone, the column of texts",
+			"shuffle_dataset":  "Mix the rows",
+			"shuffle_seed":     "The seed of that order",
+			"train_test_split": "The share of rows that is trained; the others are held out for `eval_strategy`",
+		},
+		"DataCollator": {
+			"pad_to_multiple_of": "Batches as long as a multiple of this; null: as long as their longest row",
+		},
+	}
+}
+
+func trainingWords() map[string]string {
+	return map[string]string{
 		"adam_beta1":                    "How long Adam remembers gradients",
 		"adam_beta2":                    "How long Adam remembers their squares",
 		"adam_epsilon":                  "What keeps Adam from dividing by zero",
@@ -119,16 +138,5 @@ var words = map[string]map[string]string{
 		"train_sampling_strategy":       "The order of rows; null: `random`, or `sequential` where `DatasetConfig.shuffle_dataset` is false",
 		"warmup_steps":                  "Steps in which the learning rate grows, or a share of all below 1",
 		"weight_decay":                  "How much weights shrink at each step",
-	},
-	"DatasetConfig": {
-		"context_column":   "The column of questions; needs `response_column`",
-		"messages_column":  "The column of conversations",
-		"response_column":  "The column of answers; alone, the column of texts",
-		"shuffle_dataset":  "Mix the rows",
-		"shuffle_seed":     "The seed of that order",
-		"train_test_split": "The share of rows that is trained; the others are held out for `eval_strategy`",
-	},
-	"DataCollator": {
-		"pad_to_multiple_of": "Batches as long as a multiple of this; null: as long as their longest row",
-	},
+	}
 }
