@@ -50,17 +50,25 @@ func parseConfig(raw []byte) (config, error) {
 	case set(c.Replicated):
 		return config{}, unusable(ConfigFile, "layer_replication builds another model than the base, which cannot be served")
 	}
+	if err := c.patterns(); err != nil {
+		return config{}, err
+	}
+	return c, nil
+}
+
+// patterns checks what modules have of their own.
+func (c config) patterns() error {
 	for _, name := range sortedKeys(c.RankPattern) {
 		if r := c.RankPattern[name]; r < 1 || r > maxRank {
-			return config{}, unusable(ConfigFile, "rank_pattern of %q is %d, a rank is at least 1 and at most %d", name, r, maxRank)
+			return unusable(ConfigFile, "rank_pattern of %q is %d, a rank is at least 1 and at most %d", name, r, maxRank)
 		}
 	}
 	for _, name := range append(sortedKeys(c.AlphaPattern), "") {
 		if a, ok := c.AlphaPattern[name]; ok && !finite(a) || !finite(*c.Alpha) {
-			return config{}, unusable(ConfigFile, "an alpha is no number")
+			return unusable(ConfigFile, "an alpha is no number")
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // ranks are all that modules may have.

@@ -75,12 +75,7 @@ func unpack(in io.Reader, kind types.MediaType, to string) error {
 func member(head *tar.Header, from io.Reader, to string) error {
 	name := strings.TrimPrefix(path.Clean("/"+head.Name), "/")
 	if gone, ok := removes(name); ok {
-		for _, file := range gone {
-			if err := os.Remove(filepath.Join(to, file)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return fmt.Errorf("remove %q: %w", file, err)
-			}
-		}
-		return nil
+		return remove(to, gone)
 	}
 	file, inside := strings.CutPrefix(name, Dir+"/")
 	limit := int64(maxConfig)
@@ -101,6 +96,16 @@ func member(head *tar.Header, from io.Reader, to string) error {
 		return unusable(head.Name, "has %d bytes, at most %d make sense", head.Size, limit)
 	}
 	return write(filepath.Join(to, file), from, head.Size)
+}
+
+// remove takes away files of earlier layers.
+func remove(from string, files []string) error {
+	for _, file := range files {
+		if err := os.Remove(filepath.Join(from, file)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove %q: %w", file, err)
+		}
+	}
+	return nil
 }
 
 // removes names the files of ours that a member of a later layer removes.

@@ -26,17 +26,20 @@ func quick(t *testing.T, name string, edits ...string) workspace {
 	return tune(t, name, short, append(edits, "http://files.local:8080/harbour.parquet", data, "private/harbour:0.0.1", "private/"+name+":1")...)
 }
 
+// training is a pod that trains; without one its fields are empty.
+type training struct{ pod, uid, address, node string }
+
 // trainer is the newest pod that trains.
-func (w workspace) trainer(t *testing.T) (name, uid, address, node string) {
+func (w workspace) trainer(t *testing.T) training {
 	t.Helper()
 	out := w.kubectl(t, "get", "pods", "-l", "kaito.sh/role=tune", "--sort-by=.metadata.creationTimestamp",
 		"-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.status.podIP} {.spec.nodeName}{"\n"}{end}`)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	f := strings.Fields(lines[len(lines)-1])
 	if len(f) < 4 {
-		return "", "", "", ""
+		return training{}
 	}
-	return f[0], f[1], f[2], f[3]
+	return training{f[0], f[1], f[2], f[3]}
 }
 
 // atStep waits until the training has done so many steps and its checkpoint is in the registry.
@@ -44,7 +47,7 @@ func (w workspace) atStep(t *testing.T, step int) {
 	t.Helper()
 	var said struct{ Step, Checkpoint int }
 	eventually(t, 5*time.Minute, fmt.Sprintf("the training is at step %d", step), func() (string, bool) {
-		_, _, address, _ := w.trainer(t)
+		address := w.trainer(t).address
 		if address == "" {
 			return "no pod", false
 		}
@@ -105,17 +108,17 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 	want := whole.published(t)
 	for _, tc := range []struct {
 		name string
-		kill func(t *testing.T, w workspace, pod, uid, node string)
+		kill func(t *testing.T, w workspace, at training)
 	}{
-		{"cut-trainer", func(t *testing.T, _ workspace, _, uid, _ string) {
-			signal(t, process(t, uid, "python3"), syscall.SIGKILL)
+		{"cut-trainer", func(t *testing.T, _ workspace, at training) {
+			signal(t, process(t, at.uid, "python3"), syscall.SIGKILL)
 		}},
-		{"cut-runner", func(t *testing.T, _ workspace, _, uid, _ string) {
-			signal(t, process(t, uid, "/kaito/kaito-runner\x00train"), syscall.SIGKILL)
+		{"cut-runner", func(t *testing.T, _ workspace, at training) {
+			signal(t, process(t, at.uid, "/kaito/kaito-runner\x00train"), syscall.SIGKILL)
 		}},
-		{"cut-pod", func(t *testing.T, w workspace, pod, _, _ string) { w.kubectl(t, "delete", "pod", pod, "--wait=false") }},
-		{"cut-node", func(t *testing.T, w workspace, _, _, node string) {
-			for _, args := range [][]string{{"remove", node}, {"add", "spare2"}} {
+		{"cut-pod", func(t *testing.T, w workspace, at training) { w.kubectl(t, "delete", "pod", at.pod, "--wait=false") }},
+		{"cut-node", func(t *testing.T, _ workspace, at training) {
+			for _, args := range [][]string{{"remove", at.node}, {"add", "spare2"}} {
 				if out, err := cluster.local("node", args...); err != nil {
 					t.Fatal(out, err)
 				}
@@ -131,12 +134,12 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 			}
 			w, at := quick(t, tc.name, edits...), step()
 			w.atStep(t, at)
-			pod, uid, _, node := w.trainer(t)
-			tc.kill(t, w, pod, uid, node)
-			w.gone(t, pod)
+			cut := w.trainer(t)
+			tc.kill(t, w, cut)
+			w.gone(t, cut.pod)
 			eventually(t, 3*time.Minute, "another pod trains", func() (string, bool) {
-				next, _, _, _ := w.trainer(t)
-				return w.condition(t, "JobStarted"), next != "" && next != pod
+				next := w.trainer(t).pod
+				return w.condition(t, "JobStarted"), next != "" && next != cut.pod
 			})
 			if got := w.published(t); got != want {
 				t.Errorf("the adapter is %s, that of the unbroken run %s", got, want)
@@ -174,7 +177,7 @@ func TestATrainingThatRunsOutOfMemorySaysWhatWouldFit(t *testing.T) {
 	w := quick(t, "out-of-memory")
 	var pid int
 	eventually(t, 4*time.Minute, "the trainer runs", func() (string, bool) {
-		_, uid, _, _ := w.trainer(t)
+		uid := w.trainer(t).uid
 		if uid == "" {
 			return "no pod", false
 		}
@@ -184,7 +187,7 @@ func TestATrainingThatRunsOutOfMemorySaysWhatWouldFit(t *testing.T) {
 		return uid, pid != 0
 	})
 	limitMemory(t, pid, 300<<20)
-	pod, _, _, _ := w.trainer(t)
+	pod := w.trainer(t).pod
 	w.gone(t, pod)
 	eventually(t, time.Minute, "the condition names the cause", func() (string, bool) {
 		out := w.condition(t, "JobStarted")
@@ -200,7 +203,7 @@ func TestATrainingThatRunsOutOfMemorySaysWhatWouldFit(t *testing.T) {
 	}
 	// It is final: no other pod comes.
 	time.Sleep(15 * time.Second)
-	if next, _, _, _ := w.trainer(t); next != "" && next != pod {
+	if next := w.trainer(t).pod; next != "" && next != pod {
 		t.Errorf("another pod tries the same: %s", next)
 	}
 }
