@@ -115,8 +115,27 @@ func (w workspace) reaches(t *testing.T, limit time.Duration, kind, want string)
 // endpoints counts the ready addresses behind the Service of the Workspace.
 func (w workspace) endpoints(t *testing.T) int {
 	t.Helper()
-	out := w.kubectl(t, "get", "endpointslices", "-l", "kubernetes.io/service-name="+w.name, "-o", "jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}")
-	return len(strings.Fields(out))
+	var list struct {
+		Items []struct {
+			Endpoints []struct {
+				Addresses  []string
+				Conditions struct{ Ready bool }
+			}
+		}
+	}
+	out := w.kubectl(t, "get", "endpointslices", "-l", "kubernetes.io/service-name="+w.name, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Items) == 0 {
+		t.Fatalf("the Service has no EndpointSlice: %v\n%s", err, out)
+	}
+	ready := 0
+	for _, slice := range list.Items {
+		for _, e := range slice.Endpoints {
+			if e.Conditions.Ready {
+				ready += len(e.Addresses)
+			}
+		}
+	}
+	return ready
 }
 
 // puts counts how often a manifest was written under a tag, as the registry's log has it.
