@@ -40,14 +40,14 @@ func where(t *testing.T) place {
 	return p
 }
 
-// offer puts a file on the local cluster's file server, and says its address for pods.
+// offer puts a file on the local cluster's file server, and says its address for pods. It
+// stays until the cluster goes: others may be reading it.
 func offer(t *testing.T, file string, content []byte) string {
 	t.Helper()
 	path := filepath.Join(where(t).Dir, "files", file)
 	if err := os.WriteFile(path, content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Remove(path) })
 	return "http://files.local:8080/" + file
 }
 
@@ -230,6 +230,7 @@ func noPythonWithThePushSecret(t *testing.T, w workspace) {
 }
 
 func TestATuningBecomesAModelThatAnswers(t *testing.T) {
+	t.Parallel()
 	w := tuned(t)
 	t.Run("three columns are True and the Service has its two ports", func(t *testing.T) {
 		if out := w.kubectl(t, "get", "workspace", w.name); strings.Count(out, "True") != 3 {
@@ -340,6 +341,7 @@ func neverAgain(t *testing.T, w workspace) {
 }
 
 func TestWhatIsBadIsFoundBeforeATraining(t *testing.T) {
+	t.Parallel()
 	rows := make([]string, 5000)
 	for i := range rows {
 		rows[i] = fmt.Sprintf(`{"messages":[{"role":"user","content":"question %d"},{"role":"assistant","content":"answer %d"}]}`, i, i)
@@ -351,7 +353,7 @@ func TestWhatIsBadIsFoundBeforeATraining(t *testing.T) {
 		secret string
 		want   string
 	}{
-		"bad-row":    {edits: []string{"http://files.local:8080/harbour.parquet", bad}, want: `False DataInvalid: File "bad.jsonl", row 4711`},
+		"bad-row":    {edits: []string{"http://files.local:8080/harbour.parquet", bad}, want: `False DataInvalid: The data set cannot be trained on: file "bad.jsonl", row 4711, column "messages[1]": the role "asistant" is not known`},
 		"no-file":    {edits: []string{"http://files.local:8080/harbour.parquet", "http://files.local:8080/nothing.parquet"}, want: "False DataNotFound: "},
 		"no-rights":  {edits: []string{"http://files.local:8080/harbour.parquet", harbour(t)}, secret: "not the password", want: "False PushRefused: "},
 		"no-address": {edits: []string{"http://files.local:8080/harbour.parquet", "http://169.254.169.254/latest/meta-data"}, want: "False DataRefused: "},

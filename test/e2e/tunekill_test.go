@@ -96,6 +96,7 @@ func (w workspace) gone(t *testing.T, pod string) {
 // A training that is cut off goes on from its newest checkpoint, and its adapter is that
 // of a training that was left alone, byte for byte.
 func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
+	t.Parallel()
 	const seed = 5
 	chance := rand.New(rand.NewPCG(seed, seed))
 	step := func() int { return firstCheckpoint + 1 + chance.IntN(lastStep-firstCheckpoint-1) }
@@ -174,6 +175,7 @@ func onASpareNode(t *testing.T) {
 
 // A container whose memory is really used up: the kernel kills, the condition says what would fit.
 func TestATrainingThatRunsOutOfMemorySaysWhatWouldFit(t *testing.T) {
+	t.Parallel()
 	w := quick(t, "out-of-memory")
 	var pid int
 	eventually(t, 4*time.Minute, "the trainer runs", func() (string, bool) {
@@ -255,6 +257,7 @@ func limitMemory(t *testing.T, pid, bytes int) {
 
 // A Workspace that is deleted on its way takes all that it has made along.
 func TestATuningThatIsDeletedLeavesNothing(t *testing.T) {
+	t.Parallel()
 	for phase, until := range map[string][2]string{
 		"check": {"Accepted", "Unknown CheckingDataset"},
 		"train": {"JobStarted", "True "},
