@@ -219,7 +219,7 @@ func noPythonWithThePushSecret(t *testing.T, w workspace) {
 				continue
 			}
 			holders++
-			if data || !strings.Contains(c.Image, "/kaito/runner:") || len(c.Command) == 0 || c.Command[0] != "/kaito-runner" {
+			if data || !strings.Contains(c.Image, "/kaito/runner") || len(c.Command) == 0 || c.Command[0] != "/kaito-runner" {
 				t.Errorf("container %q mounts the push Secret, and data: %v, image %s, command %v", c.Name, data, c.Image, c.Command)
 			}
 		}
