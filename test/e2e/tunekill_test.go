@@ -59,23 +59,23 @@ func (w workspace) atStep(t *testing.T, step int) {
 	})
 	run := w.field(t, "workspace/"+w.name, ".status.tuning.runID")
 	eventually(t, time.Minute, "the checkpoint is in the registry", func() (string, bool) {
-		out, err := w.inspect(t, "1-ckpt-"+run, "{{.Digest}}")
+		out, err := w.inspect(t, "1-ckpt-"+run, "--raw") // it is an artifact and no image
 		return out, err == nil
 	})
 }
 
 // inspect asks skopeo about a tag of the Workspace's output.
-func (w workspace) inspect(t *testing.T, tag, format string) (string, error) {
+func (w workspace) inspect(t *testing.T, tag string, how ...string) (string, error) {
 	t.Helper()
-	return cluster.command(time.Minute, "skopeo", "inspect", "--tls-verify=false", "--creds", "kaito:"+password(t), "--format", format,
-		"docker://"+where(t).Registry+"/private/"+w.name+":"+tag)
+	args := append([]string{"inspect", "--tls-verify=false", "--creds", "kaito:" + password(t)}, how...)
+	return cluster.command(time.Minute, "skopeo", append(args, "docker://"+where(t).Registry+"/private/"+w.name+":"+tag)...)
 }
 
 // published waits for the adapter, and says what its layer is.
 func (w workspace) published(t *testing.T) string {
 	t.Helper()
 	w.reaches(t, 8*time.Minute, "WorkspaceSucceeded", "True ")
-	layers, err := w.inspect(t, "1", "{{.Layers}}")
+	layers, err := w.inspect(t, "1", "--format", "{{.Layers}}")
 	if err != nil {
 		t.Fatal(err)
 	}
