@@ -141,13 +141,13 @@ func (w workspace) endpoints(t *testing.T) int {
 // puts counts how often a manifest was written under a tag, as the registry's log has it.
 func puts(t *testing.T, repository, tag string) int {
 	t.Helper()
-	log, err := os.ReadFile(filepath.Join(where(t).Dir, "logs", "registry.log"))
+	log, err := os.ReadFile(filepath.Join(where(t).Dir, "log", "registry.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
 	for _, line := range strings.Split(string(log), "\n") {
-		if strings.Contains(line, "PUT") && strings.Contains(line, "/v2/"+repository+"/manifests/"+tag) && strings.Contains(line, "201") {
+		if strings.Contains(line, `"method":"PUT","path":"/v2/`+repository+"/manifests/"+tag+`","status":201`) {
 			n++
 		}
 	}

@@ -198,6 +198,38 @@ func TestATrainingThatFails(t *testing.T) {
 	}
 }
 
+// A kubelet cuts messages that are too long; to train again for that would never end.
+func TestAResultThatCannotBeReadIsTold(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, tuningWorkspace(), *testkit.Node("n1")).trainsNow()
+	s.jobPods[len(s.jobPods)-1] = jobPod("t", v1beta1.RoleTune, corev1.PodSucceeded, endedWith("publish", 0, `{"reason":"Do`))
+	jobEnded(s, s.tuneJob, batchv1.JobComplete, "")
+	s.pass().says("JobStarted=False/TrainingFailed").tells(v1beta1.ConditionJobStarted, "cannot be read").wants(leave, leave)
+}
+
+// What was told on the way may be finer than what there is room for at the end.
+func TestACurveKeepsItsPointsAndItsEnd(t *testing.T) {
+	t.Parallel()
+	points := func(steps ...int) []v1beta1.LossPoint {
+		var all []v1beta1.LossPoint
+		for _, s := range steps {
+			all = append(all, v1beta1.LossPoint{Step: new(int32(s)), Loss: "1"})
+		}
+		return all
+	}
+	for name, tc := range map[string]struct{ way, end, want []v1beta1.LossPoint }{
+		"only the end":      {nil, points(1, 9), points(1, 9)},
+		"only the way":      {points(1, 2), nil, points(1, 2)},
+		"a finer way":       {points(1, 2, 3, 4), points(1, 9), points(1, 2, 3, 4, 9)},
+		"a way to the end":  {points(1, 2, 9), points(1, 9), points(1, 2, 9)},
+		"another run's way": {points(1, 2, 99), points(1, 9), points(1, 9)},
+	} {
+		if diff := cmp.Diff(tc.want, curve(tc.way, tc.end)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // Jobs and pods are watched apart, and either may come first.
 func TestAJobThatHasEndedBeforeItsPodIsWaitedFor(t *testing.T) {
 	t.Parallel()

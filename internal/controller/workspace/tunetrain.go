@@ -65,6 +65,12 @@ func (p Planner) trained(t *thought, pods []corev1.Pod) {
 		p.published(t)
 		return
 	}
+	if len(pods) > 0 && pods[len(pods)-1].Status.Phase == corev1.PodSucceeded {
+		// Once more would end the same way, and cost a whole training.
+		t.failForGood(v1beta1.ReasonTrainingFailed, "The run has ended well, and what its last container says cannot be read: install operator and runner of one version, then set the annotation "+v1beta1.AnnotationRetry)
+		p.failedForGood(t)
+		return
+	}
 	// The pod that knew it is gone: publishing again finds the image and pushes nothing.
 	t.tuned.train = remove
 	p.trains(t, pods, v1beta1.JobFailed(v1beta1.ReasonJobPending, "What the run has published is looked up again"))
@@ -218,9 +224,7 @@ func (t *thought) takeResult(r contract.Result) {
 		if d.ResumedFrom > 0 {
 			s.ResumedFrom = new(int32(d.ResumedFrom))
 		}
-		if len(d.Losses) > 0 {
-			s.Losses = lossPoints(d.Losses)
-		}
+		s.Losses = curve(s.Losses, lossPoints(d.Losses))
 	}
 	t.warnings = append(t.warnings, v1beta1.AdapterPublished(publishedAt(s)))
 }
@@ -232,6 +236,28 @@ func publishedAt(s *v1beta1.TuningStatus) string {
 	}
 	return s.OutputImage + "@" + s.OutputDigest
 }
+
+// curve is the finer of what was told on the way and what was told at the end, in a
+// message that has little room; its end is that of the latter.
+func curve(way, end []v1beta1.LossPoint) []v1beta1.LossPoint {
+	if len(end) == 0 {
+		return way
+	}
+	last := end[len(end)-1]
+	if len(way) <= len(end) || *way[len(way)-1].Step > *last.Step {
+		return end
+	}
+	if *way[len(way)-1].Step < *last.Step {
+		if len(way) == mostPoints {
+			way = way[:mostPoints-1]
+		}
+		way = append(way, last)
+	}
+	return way
+}
+
+// mostPoints is what the status takes of a curve.
+const mostPoints = 64
 
 func lossPoints(points []contract.Point) []v1beta1.LossPoint {
 	all := make([]v1beta1.LossPoint, 0, len(points))

@@ -193,7 +193,7 @@ type Published struct {
 const Done = "Done"
 
 // Result is the termination message of a container that has done its work, JSON of at
-// most 4 KiB. A container that has not says an ending.Ending.
+// most 2 KiB: six containers of a pod share the 12 KiB that the kubelet keeps. A container that has not says an ending.Ending.
 type Result struct {
 	// Reason is always Done.
 	Reason string `json:"reason"`

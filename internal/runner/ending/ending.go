@@ -76,8 +76,10 @@ const (
 	codeSignal = 128
 )
 
-// maxMessage is what the kubelet keeps of a termination message.
-const maxMessage = 4096
+// maxMessage is what the kubelet keeps of a termination message: 4 KiB of one, and 12 KiB
+// of all containers of a pod, in equal parts. No pod of ours has more than six
+// (kubelet v1.37, MaxPodTerminationMessageLogLength in pkg/kubelet/status).
+const maxMessage = 12 << 10 / 6
 
 // Ending is the termination message, and the error with which a runner ends.
 type Ending struct {
@@ -110,7 +112,7 @@ func (e *Ending) Code() int {
 	}
 }
 
-// JSON is the message in at most 4 KiB: the oldest lines are dropped first, then the message is cut.
+// JSON is the message in at most 2 KiB: the oldest lines are dropped first, then the message is cut.
 func (e *Ending) JSON() []byte {
 	short := *e
 	for {

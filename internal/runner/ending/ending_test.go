@@ -33,7 +33,7 @@ func TestMessageFitsAndKeepsTheNewestLines(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := os.ReadFile(path)
-			if err != nil || len(out) > 4096 {
+			if err != nil || len(out) > 2048 {
 				t.Fatalf("%d bytes, %v", len(out), err)
 			}
 			var got ending.Ending

@@ -20,7 +20,7 @@ func WriteResult(path string, r contract.Result) error {
 	return nil
 }
 
-// resultJSON is the message in at most 4 KiB: a curve that is too long loses every
+// resultJSON is the message in at most 2 KiB: a curve that is too long loses every
 // second point, but never its last, and notes go one by one.
 func resultJSON(r contract.Result) []byte {
 	for {

@@ -33,9 +33,9 @@ func TestResultsFitIntoATerminationMessage(t *testing.T) {
 		// points and notes are what is left.
 		points, notes int
 	}{
-		"a whole curve":             {contract.Result{Training: &contract.Training{Losses: curve(64)}}, 64, 0},
-		"a curve that is too long":  {contract.Result{Training: &contract.Training{Losses: curve(300)}}, 75, 0},
-		"notes that are too many":   {contract.Result{Dataset: &contract.Dataset{Notes: notes(30)}}, 0, 19},
+		"a whole curve":             {contract.Result{Training: &contract.Training{Losses: curve(64)}}, 32, 0},
+		"a curve that is too long":  {contract.Result{Training: &contract.Training{Losses: curve(300)}}, 38, 0},
+		"notes that are too many":   {contract.Result{Dataset: &contract.Dataset{Notes: notes(30)}}, 0, 9},
 		"a number that is none":     {contract.Result{Training: &contract.Training{LastLoss: math.NaN()}}, 0, 0},
 		"something without any end": {contract.Result{Published: &contract.Published{Image: strings.Repeat("x", 5000)}}, 0, 0},
 	} {
@@ -48,7 +48,7 @@ func TestResultsFitIntoATerminationMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			raw, err := os.ReadFile(file)
-			if err != nil || len(raw) > 4096 {
+			if err != nil || len(raw) > 2048 {
 				t.Fatalf("%d bytes, %v", len(raw), err)
 			}
 			var got contract.Result
