@@ -88,6 +88,8 @@ func tune(t *testing.T, name, settings string, edits ...string) workspace {
 		t.Fatal(err)
 	}
 	text := strings.NewReplacer(append(edits, "name: workspace-tuning-phi-3", "name: "+name)...).Replace(string(manifest))
+	// A repository of its own: one that holds this very run already would be left as it is.
+	text = strings.Replace(text, "private/"+name+":1", "private/"+w.namespace+":1", 1)
 	if settings != "" {
 		text = strings.Replace(text, "tuning:\n", "tuning:\n  config: settings\n", 1)
 		kubectl(t, "create", "configmap", "-n", w.namespace, "settings", "--from-literal=training_config.yaml="+settings)

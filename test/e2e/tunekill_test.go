@@ -68,7 +68,7 @@ func (w workspace) atStep(t *testing.T, step int) {
 func (w workspace) inspect(t *testing.T, tag string, how ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"inspect", "--tls-verify=false", "--creds", "kaito:" + password(t)}, how...)
-	return cluster.command(time.Minute, "skopeo", append(args, "docker://"+where(t).Registry+"/private/"+w.name+":"+tag)...)
+	return cluster.command(time.Minute, "skopeo", append(args, "docker://"+where(t).Registry+"/private/"+w.namespace+":"+tag)...)
 }
 
 // published waits for the adapter, and says what its layer is.
