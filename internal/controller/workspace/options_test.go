@@ -49,9 +49,9 @@ func TestInferenceOptionsOnARealAPIServer(t *testing.T) {
 		if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "own-runner"}, &corev1.ConfigMap{}); client.IgnoreNotFound(err) != nil || err == nil {
 			t.Errorf("a ConfigMap for a runner: %v, want none", err)
 		}
-		if err := c.Get(t.Context(), client.ObjectKeyFromObject(ws), &networkingv1.NetworkPolicy{}); err != nil {
-			t.Error(err)
-		}
+		eventually(t, "it has a NetworkPolicy, which comes after the server", func() bool {
+			return c.Get(t.Context(), client.ObjectKeyFromObject(ws), &networkingv1.NetworkPolicy{}) == nil
+		})
 		is(t, c, ws, v1beta1.ConditionInferenceReady, v1beta1.ReasonInferencePending)
 		ready(t, c, ws)
 		is(t, c, ws, v1beta1.ConditionInferenceReady, v1beta1.ReasonInferenceReady)
