@@ -306,13 +306,7 @@ func (d decision) conditions() []metav1.Condition {
 	if d.tuned != nil {
 		return d.tuningConditions()
 	}
-	resources, ready := v1beta1.ResourceReady(), v1beta1.WorkspaceReady()
-	switch {
-	case d.accepted.Status != metav1.ConditionTrue:
-		resources = v1beta1.ResourceNotReady(d.accepted)
-	case d.nodes.Status != metav1.ConditionTrue:
-		resources = v1beta1.ResourceNotReady(d.nodes)
-	}
+	resources, ready := d.resources(), v1beta1.WorkspaceReady()
 	switch {
 	case d.accepted.Status != metav1.ConditionTrue:
 		ready = v1beta1.WorkspaceNotReady(d.accepted)
@@ -320,6 +314,16 @@ func (d decision) conditions() []metav1.Condition {
 		ready = v1beta1.WorkspaceNotReady(d.inference)
 	}
 	return []metav1.Condition{d.accepted, d.nodes, resources, d.inference, ready, v1beta1.WorkspaceSucceeded(ready)}
+}
+
+// resources sums up what is needed before a pod can start.
+func (d decision) resources() metav1.Condition {
+	for _, c := range []metav1.Condition{d.accepted, d.nodes} {
+		if c.Status != metav1.ConditionTrue {
+			return v1beta1.ResourceNotReady(c)
+		}
+	}
+	return v1beta1.ResourceReady()
 }
 
 func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {

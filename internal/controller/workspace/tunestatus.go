@@ -8,13 +8,7 @@ import (
 
 // tuningConditions are all conditions of a tuning Workspace, summaries included.
 func (d decision) tuningConditions() []metav1.Condition {
-	resources, ready := v1beta1.ResourceReady(), v1beta1.WorkspaceReady()
-	switch {
-	case d.accepted.Status != metav1.ConditionTrue:
-		resources = v1beta1.ResourceNotReady(d.accepted)
-	case d.nodes.Status != metav1.ConditionTrue:
-		resources = v1beta1.ResourceNotReady(d.nodes)
-	}
+	resources, ready := d.resources(), v1beta1.WorkspaceReady()
 	switch {
 	case d.summary.Type != "":
 		ready = d.summary
