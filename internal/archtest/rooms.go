@@ -52,6 +52,13 @@ func rooms() map[string]room {
 		"internal/estimate":            {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine":              {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
 		"internal/tuning":              {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/node":                {bans: join(pure, []string{"sigs.k8s.io/karpenter"})},
+		"internal/node/nodetest":       {keys: []string{"internal/node"}, closed: true},
+		"internal/node/sim":            {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}},
+		"internal/node/aks":            {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}, bans: cluster},
+		"internal/nodeclaim":           {bans: pure},
+		"internal/karpenter":           {keys: []string{"internal/node", "internal/nodeclaim"}},
+		"internal/armemulator":         {keys: []string{"internal/instance", "internal/model", "internal/near", "internal/armemulator"}},
 		"internal/engine/flags/gen":    {keys: []string{"internal/engine/flags"}},
 		"internal/tuning/gen":          {keys: []string{"internal/tuning"}},
 		"internal/runner/contract":     {bans: pure},
@@ -66,16 +73,25 @@ func rooms() map[string]room {
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
-				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/tuning",
+				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/tuning", "internal/nodeclaim",
 			},
 			bans: machine,
+		},
+		"internal/controller/nodeclaim": {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
+		"internal/controller/orphan":    {keys: []string{"internal/node", "internal/nodeclaim"}, bans: machine},
+		"internal/controller/repair":    {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
+		"internal/provisioner": {
+			keys: []string{
+				"internal/buildinfo", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
+				"internal/instance", "internal/provisioner",
+			},
 		},
 		"internal/startup":      {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/tuneprogress": {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/operator": {
 			keys: []string{
 				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/instance", "internal/kube",
-				"internal/operator", "internal/startup", "internal/tuneprogress",
+				"internal/nodeclaim", "internal/operator", "internal/startup", "internal/tuneprogress",
 			},
 		},
 		"internal/config":               {bans: cluster},
@@ -104,7 +120,7 @@ func rooms() map[string]room {
 		"internal/cli": {
 			keys: []string{
 				"api/v1beta1", "internal/cli", "internal/dataset", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
-				"internal/runner/ending",
+				"internal/nodeclaim", "internal/runner/ending",
 			},
 		},
 		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model"}, closed: true},

@@ -1,0 +1,2 @@
+// Package armemulator speaks Azure Resource Manager's protocol for agent pools, for tests and laptops.
+package armemulator

@@ -1,0 +1,2 @@
+// Package orphan removes machines of ours whose claim is gone.
+package orphan

@@ -1,0 +1,2 @@
+// Package repair replaces nodes that stay broken, within limits.
+package repair

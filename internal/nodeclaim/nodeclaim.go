@@ -1,0 +1,110 @@
+// Package nodeclaim is what the operator and the provisioner agree on about NodeClaims:
+// Karpenter's kind (karpenter.sh/v1), and our words on it. It is the only room besides
+// internal/karpenter that imports Karpenter, and imports its types alone.
+package nodeclaim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	karpenter "sigs.k8s.io/karpenter/pkg/apis/v1"
+)
+
+// Karpenter's kinds, conditions, labels and finalizer.
+type (
+	// NodeClaim asks for one node.
+	NodeClaim = karpenter.NodeClaim
+	// NodeClaimList is many.
+	NodeClaimList = karpenter.NodeClaimList
+	// Spec, Status and their parts.
+	Spec         = karpenter.NodeClaimSpec
+	Status       = karpenter.NodeClaimStatus
+	Requirement  = karpenter.NodeSelectorRequirementWithMinValues
+	Requirements = karpenter.ResourceRequirements
+	ClassRef     = karpenter.NodeClassReference
+)
+
+// Conditions of a NodeClaim, each with the true cause where it is not True.
+const (
+	ConditionLaunched    = karpenter.ConditionTypeLaunched
+	ConditionRegistered  = karpenter.ConditionTypeRegistered
+	ConditionInitialized = karpenter.ConditionTypeInitialized
+	ConditionReady       = "Ready"
+)
+
+// Finalizer is Karpenter's own, on claims and on nodes.
+const Finalizer = karpenter.TerminationFinalizer
+
+// Labels that claims and their nodes carry.
+const (
+	// LabelWorkspace and LabelNamespace say whose a claim and its node are.
+	LabelWorkspace = "kaito.sh/workspace"
+	LabelNamespace = "kaito.sh/workspacenamespace"
+	// LabelOrdinal is which of a Workspace's nodes it is, from 0.
+	LabelOrdinal = "kaito.sh/node-ordinal"
+	// LabelNodePool is Karpenter's, PoolName its value on our claims; no such NodePool exists.
+	LabelNodePool = karpenter.NodePoolLabelKey
+	PoolName      = "kaito"
+	// LabelCapacityType is Karpenter's: "on-demand" or "spot".
+	LabelCapacityType = karpenter.CapacityTypeLabelKey
+)
+
+// The marker class whose claims we serve: kaito.sh/KaitoNodeClass, of any name.
+const (
+	ClassGroup = "kaito.sh"
+	ClassKind  = "KaitoNodeClass"
+	ClassName  = "default"
+)
+
+// Annotations on claims.
+const (
+	// AnnotationDoNotDisrupt is Karpenter's.
+	AnnotationDoNotDisrupt = karpenter.DoNotDisruptAnnotationKey
+	// AnnotationImageFamily is "ubuntu" or "azurelinux".
+	AnnotationImageFamily = "kaito.sh/node-image-family"
+	// What the provisioner keeps on a claim, written before the first call to a cloud.
+	AnnotationKey      = "provisioner.kaito.sh/key"
+	AnnotationOffer    = "provisioner.kaito.sh/offer"
+	AnnotationTried    = "provisioner.kaito.sh/tried"
+	AnnotationToken    = "provisioner.kaito.sh/token" //nolint:gosec // a resume token of an operation, no credential
+	AnnotationAttempts = "provisioner.kaito.sh/attempts"
+)
+
+// Taint of GPU nodes: sku=gpu:NoSchedule.
+const (
+	TaintKey   = "sku"
+	TaintValue = "gpu"
+)
+
+// Reasons of conditions that are not True, besides Karpenter's own.
+const (
+	// ReasonCreating: the cloud is making the machine.
+	ReasonCreating = "Creating"
+	// ReasonCapacityExhausted: every offer was tried and none was to be had; tried again later.
+	ReasonCapacityExhausted = "CapacityExhausted"
+	// ReasonQuotaExceeded, ReasonSKUUnavailable, ReasonAuthFailed, ReasonThrottled,
+	// ReasonCloudUnreachable, ReasonNameTaken and ReasonInvalid are the cloud's refusals.
+	ReasonQuotaExceeded    = "QuotaExceeded"
+	ReasonSKUUnavailable   = "SKUUnavailable"
+	ReasonAuthFailed       = "AuthFailed"
+	ReasonThrottled        = "Throttled"
+	ReasonCloudUnreachable = "CloudUnreachable"
+	ReasonNameTaken        = "NameTaken"
+	ReasonInvalid          = "InvalidRequest"
+	// ReasonLimitReached: a limit of the provisioner (nodes, GPUs, attempts an hour) stands in the way.
+	ReasonLimitReached = "LimitReached"
+	// ReasonNodeNotJoined, ReasonNodeNotReady and ReasonGPUNotReady say what a machine that
+	// was made still lacks.
+	ReasonNodeNotJoined = "NodeNotJoined"
+	ReasonNodeNotReady  = "NodeNotReady"
+	ReasonGPUNotReady   = "GPUNotReady"
+)
+
+// Name is the name of a Workspace's claim: ws and 9 hexadecimal digits. attempt is how often
+// the claim of this ordinal was replaced, so that a name which is still terminating is skipped.
+func Name(namespace, workspace, uid string, ordinal, attempt int) string {
+	const digits = 9
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%d", namespace, workspace, uid, ordinal, attempt))
+	return "ws" + hex.EncodeToString(sum[:])[:digits]
+}

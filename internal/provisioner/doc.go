@@ -1,0 +1,2 @@
+// Package provisioner assembles gpu-provisioner: its manager, its controllers, one provider.
+package provisioner
