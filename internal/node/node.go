@@ -95,7 +95,7 @@ const (
 type Observed struct {
 	Key   Key
 	State State
-	// Owner is that written on the machine, empty on one that is not ours.
+	// Owner is that written on the machine, whoever it is; empty where none is.
 	Owner Owner
 	// Offer is what it was made of, as far as the provider tells.
 	Offer Offer
@@ -120,18 +120,23 @@ type Listing struct {
 // Provider makes machines. Every method answers quickly, may be called at any time and any
 // number of times, also beside itself, and after a restart. Errors are *Error, unless ctx ended.
 type Provider interface {
-	// Offers are the ways to get a shape, best first. A type that is known and retired is
+	// Offers are the ways to get a shape, best first: by capacity type, then instance type,
+	// then placement (by region before zones). A type that is known and retired is
 	// offered: the cloud refuses it in its own words. None at all is an Invalid error that
 	// names the nearest types.
 	Offers(ctx context.Context, shape Shape) ([]Offer, error)
-	// Ensure asks for a machine, unless one of the key is there: then it only observes. A
-	// machine of that name with another owner is never touched: an Exists error.
+	// Ensure asks for a machine, unless one of the key is there in any state, Failed and
+	// Deleting included: then it only observes. A machine of that name with another owner is
+	// never touched: an Exists error.
 	Ensure(ctx context.Context, r Request) (Observed, error)
-	// Observe looks at one machine. Absent is an answer, not an error.
+	// Observe looks at one machine. Absent is an answer, not an error; what could not be asked
+	// is an error, not Absent. A token that cannot be read is as none. What this provider has
+	// asked for or removed itself shows at once, here and in List.
 	Observe(ctx context.Context, key Key, token string) (Observed, error)
 	// List is everything with the cluster's mark, from one call to the cloud.
 	List(ctx context.Context, cluster string) (Listing, error)
-	// Remove removes a machine whose owner's cluster and claim UID match; Absent is success.
+	// Remove removes a machine whose owner's cluster and claim UID match; of another's it is an
+	// Exists error. Absent is success.
 	// Of one that is still being made the making is given up where the cloud allows.
 	// Otherwise Remove answers a Conflict and is called again.
 	Remove(ctx context.Context, key Key, owner Owner) (Observed, error)

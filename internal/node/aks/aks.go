@@ -3,6 +3,7 @@
 package aks
 
 import (
+	// The libraries that the provider is made with.
 	_ "github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
 	_ "github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	_ "github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/containerservice/armcontainerservice/v6"

@@ -1,2 +1,0 @@
-// Package nodetest is the contract of providers as a suite of tests: every provider passes it.
-package nodetest
