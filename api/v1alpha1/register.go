@@ -13,7 +13,7 @@ var GroupVersion = schema.GroupVersion{Group: v1beta1.Group, Version: "v1alpha1"
 
 // AddToScheme makes the types of this package known to a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &Workspace{}, &WorkspaceList{})
+	scheme.AddKnownTypes(GroupVersion, &Workspace{}, &WorkspaceList{}, &KaitoNodeClass{}, &KaitoNodeClassList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

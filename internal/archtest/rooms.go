@@ -123,7 +123,7 @@ func rooms() map[string]room {
 				"internal/nodeclaim", "internal/runner/ending",
 			},
 		},
-		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model"}, closed: true},
+		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
 		"cmd/kaito":          {keys: []string{"internal/cli", "internal/buildinfo"}},
 		"cmd/kaito-operator": {keys: []string{"internal/operator", "internal/buildinfo"}},
 		"cmd/kaito-runner":   {keys: []string{"internal/runner", "internal/buildinfo"}},

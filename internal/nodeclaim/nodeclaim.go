@@ -17,12 +17,16 @@ type (
 	NodeClaim = karpenter.NodeClaim
 	// NodeClaimList is many.
 	NodeClaimList = karpenter.NodeClaimList
-	// Spec, Status and their parts.
-	Spec         = karpenter.NodeClaimSpec
-	Status       = karpenter.NodeClaimStatus
-	Requirement  = karpenter.NodeSelectorRequirementWithMinValues
+	// Spec is what it asks for.
+	Spec = karpenter.NodeClaimSpec
+	// Status is what came of it.
+	Status = karpenter.NodeClaimStatus
+	// Requirement is one that its node's labels must meet.
+	Requirement = karpenter.NodeSelectorRequirementWithMinValues
+	// Requirements are the resources that it asks for.
 	Requirements = karpenter.ResourceRequirements
-	ClassRef     = karpenter.NodeClassReference
+	// ClassRef names its class.
+	ClassRef = karpenter.NodeClassReference
 )
 
 // Conditions of a NodeClaim, each with the true cause where it is not True.
@@ -67,7 +71,7 @@ const (
 	AnnotationKey      = "provisioner.kaito.sh/key"
 	AnnotationOffer    = "provisioner.kaito.sh/offer"
 	AnnotationTried    = "provisioner.kaito.sh/tried"
-	AnnotationToken    = "provisioner.kaito.sh/token" //nolint:gosec // a resume token of an operation, no credential
+	AnnotationToken    = "provisioner.kaito.sh/token"
 	AnnotationAttempts = "provisioner.kaito.sh/attempts"
 )
 

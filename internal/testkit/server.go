@@ -36,6 +36,7 @@ import (
 
 	"kaito.sh/kaito/api/v1alpha1"
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/nodeclaim"
 )
 
 // programs is the variable that names the folder of etcd and kube-apiserver, as
@@ -90,13 +91,14 @@ func (s *Server) Client(t *testing.T) client.WithWatch {
 	return s.client
 }
 
-// Scheme knows every kind of Kubernetes and both versions of ours.
+// Scheme knows every kind of Kubernetes, both versions of ours and the NodeClaim.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	err := errors.Join(
 		clientgoscheme.AddToScheme(scheme),
 		v1alpha1.AddToScheme(scheme),
 		v1beta1.AddToScheme(scheme),
+		nodeclaim.AddToScheme(scheme),
 	)
 	return scheme, err
 }
