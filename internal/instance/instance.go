@@ -1,19 +1,23 @@
-// Package instance knows the machines with GPUs that clouds offer: what their
-// providers publish of them. It is what remains to be known of a node whose GPUs
-// nothing has looked at.
+// Package instance knows the machines that clouds offer: what their providers publish of
+// them. It is what can be known of a node that does not exist yet, or whose GPUs nothing
+// has looked at.
 package instance
 
 import (
+	"cmp"
 	_ "embed" // the table
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"kaito.sh/kaito/internal/model"
 )
 
 // The project's inventory of the types that providers publish, with NVIDIA's compute
-// capabilities. Retired are those of Azure's NCv3 series, whose end was 30 September 2025.
+// capabilities. Processors, memory and family of quota are those that AKS lists for its node
+// sizes (read in .NET Aspire 13.3, which generates them from Azure). Retired are those of Azure's NCv3 series, whose end was
+// 30 September 2025. Types without GPUs are a selection: Azure's Dsv5, Esv5 and Fsv2.
 //
 //go:embed instances.json
 var table []byte
@@ -24,6 +28,9 @@ type Type struct {
 	Cloud string `json:"cloud"`
 	// Name is what the provider calls it.
 	Name string `json:"name"`
+	// CPUs and RAMGiB are the machine's virtual processors and memory; 0 is not known.
+	CPUs   int     `json:"cpus"`
+	RAMGiB float64 `json:"ramGiB"`
 	// GPUs is the number of GPUs, GPU their name.
 	GPUs int    `json:"gpus"`
 	GPU  string `json:"gpu"`
@@ -31,6 +38,8 @@ type Type struct {
 	MemoryGiB float64 `json:"memoryGiB"`
 	// Capability is the compute capability, such as 8.0.
 	Capability string `json:"capability"`
+	// Family is what the cloud counts its quota by; empty is not known.
+	Family string `json:"family,omitempty"`
 	// Retired types are sold no more.
 	Retired bool `json:"retired,omitempty"`
 }
@@ -38,6 +47,8 @@ type Type struct {
 // Table finds types by name, in any case.
 type Table struct {
 	byName map[string]Type
+	// all is in the order of the file: by cloud and name.
+	all []Type
 }
 
 // Load reads the table that is part of the program.
@@ -52,10 +63,11 @@ func Load() (*Table, error) {
 		if _, twice := t.byName[key]; twice {
 			return nil, fmt.Errorf("two instance types are called %q", one.Name)
 		}
-		if c := capability(one.Capability); !c.Known() || one.GPUs < 1 || one.MemoryGiB <= 0 {
+		if !one.whole() {
 			return nil, fmt.Errorf("instance type %q is not whole", one.Name)
 		}
 		t.byName[key] = one
+		t.all = append(t.all, one)
 	}
 	return t, nil
 }
@@ -69,8 +81,78 @@ func (t *Table) Lookup(name string) (Type, bool) {
 	return one, ok
 }
 
+// Names are the names of a cloud's types, sorted.
+func (t *Table) Names(cloud string) []string {
+	if t == nil {
+		return nil
+	}
+	var names []string
+	for _, one := range t.all {
+		if one.Cloud == cloud {
+			names = append(names, one.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Successors are at most two types of the same cloud that are sold and take what fitted on a
+// type: each GPU has at least its memory and capability, and all together at least as much.
+// Those with the least memory to spare come first, each with another GPU. Unknown types and
+// those without GPUs have none.
+func (t *Table) Successors(name string) []string {
+	const most = 2
+	old, ok := t.Lookup(name)
+	if !ok || old.GPUs == 0 {
+		return nil
+	}
+	var fit []Type
+	for _, one := range t.all {
+		if one.Cloud == old.Cloud && one.Name != old.Name && !one.Retired && one.replaces(old) {
+			fit = append(fit, one)
+		}
+	}
+	slices.SortStableFunc(fit, func(a, b Type) int {
+		return cmp.Or(
+			cmp.Compare(a.totalGiB(), b.totalGiB()),
+			cmp.Compare(missing(a, old), missing(b, old)),
+			cmp.Compare(a.CPUs, b.CPUs),
+		)
+	})
+	var names, gpus []string
+	for _, one := range fit {
+		if len(names) < most && !slices.Contains(gpus, one.GPU) {
+			names, gpus = append(names, one.Name), append(gpus, one.GPU)
+		}
+	}
+	return names
+}
+
+// replaces says whether what fitted on old fits on a type.
+func (t Type) replaces(old Type) bool {
+	mine, its := capability(t.Capability), capability(old.Capability)
+	newer := mine.Major > its.Major || mine.Major == its.Major && mine.Minor >= its.Minor
+	return newer && t.MemoryGiB >= old.MemoryGiB && t.totalGiB() >= old.totalGiB()
+}
+
+func (t Type) totalGiB() float64 { return float64(t.GPUs) * t.MemoryGiB }
+
+// missing is how many processors fewer than old a type has.
+func missing(t, old Type) int { return max(0, old.CPUs-t.CPUs) }
+
+// whole says whether all is known that a plan needs.
+func (t Type) whole() bool {
+	if t.GPUs == 0 {
+		return t.CPUs > 0 && t.RAMGiB > 0 && t.GPU == "" && t.MemoryGiB == 0 && t.Capability == ""
+	}
+	return t.GPUs > 0 && t.MemoryGiB > 0 && capability(t.Capability).Known()
+}
+
 // Shape is what a type's GPUs look like to the planner: with the memory that a driver would show.
 func (t Type) Shape() model.GPUs {
+	if t.GPUs == 0 {
+		return model.GPUs{}
+	}
 	return model.GPUs{
 		Count: t.GPUs, Product: t.GPU, Capability: capability(t.Capability),
 		Memory: model.Nominal(t.MemoryGiB),

@@ -16,7 +16,7 @@ func TestLookup(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, ok := table.Lookup("standard_nc24ads_a100_V4")
-	want := instance.Type{Cloud: "azure", Name: "Standard_NC24ads_A100_v4", GPUs: 1, GPU: "NVIDIA A100", MemoryGiB: 80, Capability: "8.0"}
+	want := instance.Type{Cloud: "azure", Name: "Standard_NC24ads_A100_v4", GPUs: 1, GPU: "NVIDIA A100", MemoryGiB: 80, Capability: "8.0", CPUs: 24, RAMGiB: 220, Family: "StandardNCADSA100v4Family"}
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Errorf("type (-want +got):\n%s", diff)
 	}
@@ -27,11 +27,50 @@ func TestLookup(t *testing.T) {
 	if old, ok := table.Lookup("Standard_NC6s_v3"); !ok || !old.Retired || old.Capability != "7.0" {
 		t.Errorf("got %+v, want a retired type with V100", old)
 	}
-	if _, ok := table.Lookup("Standard_D2s_v5"); ok {
-		t.Error("a type without GPUs is in the table")
+	if plain, ok := table.Lookup("Standard_D4s_v5"); !ok || plain.CPUs != 4 || plain.RAMGiB != 16 || plain.Shape() != (model.GPUs{}) {
+		t.Errorf("got %+v, want a type with 4 processors, 16 GiB and no GPU", plain)
+	}
+	if _, ok := table.Lookup("Standard_D3s_v5"); ok {
+		t.Error("a type that does not exist is in the table")
 	}
 	var none *instance.Table
 	if _, ok := none.Lookup("Standard_NC6s_v3"); ok {
 		t.Error("no table holds a type")
+	}
+}
+
+func TestSuccessors(t *testing.T) {
+	t.Parallel()
+	table, err := instance.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		of   string
+		want []string
+	}{
+		"one GPU, the nearest processors": {"standard_nc6s_v3", []string{"Standard_NC8as_T4_v3", "Standard_NV36ads_A10_v5"}},
+		"two GPUs":                        {"Standard_NC12s_v3", []string{"Standard_NV72ads_A10_v5", "Standard_NC64as_T4_v3"}},
+		"four GPUs":                       {"Standard_NC24rs_v3", []string{"Standard_NC64as_T4_v3", "Standard_NC24ads_A100_v4"}},
+		"nothing is larger":               {"Standard_ND96isr_H200_v5", nil},
+		"no GPU":                          {"Standard_D4s_v5", nil},
+		"unknown":                         {"Standard_NC6s_v9", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, table.Successors(tc.of)); diff != "" {
+				t.Errorf("successors (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, name := range table.Names("azure") {
+		if one, _ := table.Lookup(name); one.CPUs == 0 || one.RAMGiB == 0 || one.Family == "" {
+			t.Errorf("of %s processors, memory or family are missing", name)
+		} else if next := table.Successors(name); one.Retired && len(next) != 2 {
+			t.Errorf("retired %s has the successors %v, want two", name, next)
+		}
+	}
+	if names := table.Names("azure"); len(names) < 30 {
+		t.Errorf("only %d types of Azure are known", len(names))
 	}
 }
