@@ -125,6 +125,7 @@ func rooms() map[string]room {
 			},
 		},
 		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
+		"cmd/arm-emulator":   {keys: []string{"internal/armemulator", "internal/buildinfo"}},
 		"cmd/kaito":          {keys: []string{"internal/cli", "internal/buildinfo"}},
 		"cmd/kaito-operator": {keys: []string{"internal/operator", "internal/buildinfo"}},
 		"cmd/kaito-runner":   {keys: []string{"internal/runner", "internal/buildinfo"}},
