@@ -1,6 +1,8 @@
 package karpenter
 
 import (
+	"fmt"
+
 	"github.com/awslabs/operatorpkg/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,6 +34,9 @@ func (c *class) StatusConditions(options ...status.ForOption) status.ConditionSe
 	return status.NewReadyConditions().For(c, options...)
 }
 
+// noteLimit is how many bytes an event may say.
+const noteLimit = 1000
+
 // voice lets Karpenter speak through the events of today's API.
 type voice struct{ events.EventRecorder }
 
@@ -42,7 +47,8 @@ func (v voice) Event(object runtime.Object, kind, reason, message string) {
 
 // Eventf tells of one object.
 func (v voice) Eventf(object runtime.Object, kind, reason, format string, args ...any) {
-	v.EventRecorder.Eventf(object, nil, kind, reason, "Terminate", format, args...)
+	note := fmt.Sprintf(format, args...)
+	v.EventRecorder.Eventf(object, nil, kind, reason, "Terminate", "%s", note[:min(len(note), noteLimit)])
 }
 
 // AnnotatedEventf tells of one object; events of today's API carry no annotations.
