@@ -1,2 +1,0 @@
-// Package orphan removes machines of ours whose claim is gone.
-package orphan
