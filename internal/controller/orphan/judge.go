@@ -50,18 +50,20 @@ type verdict struct {
 	seen   sightings
 }
 
+// hold leaves an orphan alone.
+func (v *verdict) hold(m node.Observed, why string) {
+	s := v.seen[m.Key]
+	v.held = append(v.held, held{machine: m, why: why, news: s.said != why})
+	s.said = why
+	v.seen[m.Key] = s
+}
+
 // judge decides about every machine of a listing. claimed are the UIDs of the claims that
 // there are, read after the listing.
 func judge(cluster string, listing node.Listing, claimed map[string]bool, before sightings, o Options) verdict {
 	v := verdict{seen: sightings{}}
 	var ripe []node.Observed
 	machines := 0
-	hold := func(m node.Observed, why string) {
-		s := v.seen[m.Key]
-		v.held = append(v.held, held{machine: m, why: why, news: s.said != why})
-		s.said = why
-		v.seen[m.Key] = s
-	}
 	for _, m := range listing.Machines {
 		if m.Owner.Cluster != cluster || m.Owner.ClaimUID == "" || m.State == node.Deleting || m.State == node.Absent {
 			continue // not ours, or on its way out
@@ -73,28 +75,33 @@ func judge(cluster string, listing node.Listing, claimed map[string]bool, before
 		v.found++
 		v.seen[m.Key] = before[m.Key].again(m.Owner, listing.Now, o.Every)
 		if why := unripe(m, v.seen[m.Key], listing.Now, o); why != "" {
-			hold(m, why)
+			v.hold(m, why)
 			continue
 		}
 		ripe = append(ripe, m)
 	}
+	v.pick(ripe, machines, listing.Now, o)
+	return v
+}
+
+// pick chooses which of the orphans that may be removed are, the oldest first.
+func (v *verdict) pick(ripe []node.Observed, machines int, now time.Time, o Options) {
 	slices.SortFunc(ripe, func(a, b node.Observed) int {
 		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Key, b.Key))
 	})
 	mass := v.found > 1 && v.found > machines/2
 	for _, m := range ripe {
 		switch {
-		case mass && listing.Now.Sub(v.seen[m.Key].first) < o.Patience:
-			hold(m, whyMass)
+		case mass && now.Sub(v.seen[m.Key].first) < o.Patience:
+			v.hold(m, whyMass)
 		case o.DryRun:
-			hold(m, whyDry)
+			v.hold(m, whyDry)
 		case len(v.remove) >= max(o.Most, machines*o.Percent/100):
-			hold(m, whyLimit)
+			v.hold(m, whyLimit)
 		default:
 			v.remove = append(v.remove, m)
 		}
 	}
-	return v
 }
 
 // unripe says why an orphan must not be removed yet, or nothing.

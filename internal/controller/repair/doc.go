@@ -1,2 +1,0 @@
-// Package repair replaces nodes that stay broken, within limits.
-package repair
