@@ -46,6 +46,8 @@ type Options struct {
 	Sleep func(context.Context, time.Duration) error
 	// Chunk is the size of one upload request; 0 takes DefaultChunk.
 	Chunk int64
+	// Stall is how long an upload may stand still before it is begun again; 0 takes DefaultStall.
+	Stall time.Duration
 	// Notice hears, in words for people, of what went wrong and was got over; nil is silent.
 	Notice func(string)
 	// Report is called as bytes move; nil is fine.
@@ -66,6 +68,7 @@ type Client struct {
 	scheme   Scheme
 	sleep    func(context.Context, time.Duration) error
 	chunk    int64
+	stall    time.Duration
 	notice   func(string)
 	report   func(Progress)
 }
@@ -74,7 +77,7 @@ type Client struct {
 func New(o Options) *Client {
 	c := &Client{
 		base: o.Transport, keychain: o.Keychain, scheme: o.Scheme,
-		sleep: o.Sleep, chunk: o.Chunk, notice: o.Notice, report: o.Report,
+		sleep: o.Sleep, chunk: o.Chunk, stall: o.Stall, notice: o.Notice, report: o.Report,
 	}
 	if c.base == nil {
 		c.base = remote.DefaultTransport
@@ -84,6 +87,9 @@ func New(o Options) *Client {
 	}
 	if c.chunk <= 0 {
 		c.chunk = DefaultChunk
+	}
+	if c.stall <= 0 {
+		c.stall = DefaultStall
 	}
 	if c.notice == nil {
 		c.notice = func(string) {}

@@ -209,7 +209,7 @@ func (p *pusher) names(ctx context.Context, ref name.Reference, digest v1.Hash) 
 func (p *pusher) blob(ctx context.Context, b Blob) error {
 	restarts := 0
 	u := &upload{
-		s: p.s, blob: b.Descriptor, open: b.Open, chunk: p.c.chunk, moved: p.t.at,
+		s: p.s, blob: b.Descriptor, open: b.Open, chunk: p.c.chunk, stall: p.c.stall, moved: p.t.at,
 		notes: notesFor(p.notes, p.s.repo, b.Digest, p.c.notice),
 	}
 	err := p.c.persist(ctx, "push blob "+short(b.Digest), func() (bool, error) {

@@ -34,7 +34,7 @@ func (c *Client) TryPush(ctx context.Context, ref string) error {
 		return fmt.Errorf("hash two bytes: %w", err)
 	}
 	u := &upload{
-		s: s, blob: v1.Descriptor{Digest: digest, Size: size}, chunk: c.chunk, moved: func(int64) {},
+		s: s, blob: v1.Descriptor{Digest: digest, Size: size}, chunk: c.chunk, stall: c.stall, moved: func(int64) {},
 		notes: notesFor("", r.Context(), digest, c.notice),
 	}
 	err = c.retry(ctx, "try a push to "+r.Context().Name(), func() error {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -19,6 +20,8 @@ type upload struct {
 	blob  v1.Descriptor
 	open  func() (Content, error)
 	chunk int64
+	// stall is how long a request may stand still.
+	stall time.Duration
 	notes *notes
 	// at is how much the registry has; moved hears when that changes.
 	at    int64

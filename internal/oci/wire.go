@@ -41,10 +41,6 @@ func (p *payload) quiet() {
 	p.sent = func(int64) {}
 }
 
-func (u *upload) send(ctx context.Context, method, to string, body *payload, head http.Header) (*http.Response, error) {
-	return u.s.send(ctx, request{method: method, to: to, body: body, head: head})
-}
-
 // request is what one request of ours can have.
 type request struct {
 	method, to string
