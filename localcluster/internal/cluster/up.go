@@ -211,7 +211,19 @@ func (l *Launcher) furnish(t tools, programs string) error {
 	if err := pause.Write(node.PauseArchive(t.place), render.PauseImage, programs+"/pause"); err != nil {
 		return err
 	}
+	if err := hosts(render.HostsFile(t.place)); err != nil {
+		return err
+	}
 	return record.WriteFile(t.place.Conf("Corefile"), []byte(render.Corefile(t.place)), 0o644)
+}
+
+// hosts makes an empty hosts file, or leaves the one that is there: it is the user's.
+func hosts(name string) error {
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("make the hosts file: %w", err)
+	}
+	return file.Close()
 }
 
 // start runs the components that do not run, of one of the two halves.

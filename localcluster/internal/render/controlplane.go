@@ -126,8 +126,12 @@ func (p ControlPlane) volumes() []string {
 	return p.program(Volumes, "--kubeconfig", p.Cluster.Conf(Volumes+".kubeconfig"), "--dir", p.Cluster.Path("volumes"))
 }
 
-// Corefile answers for the cluster's names and for the two of this launcher.
-// Everything else is unknown at once, so that nothing waits for a world that
+// HostsFile is where a cluster's user may name more hosts for pods, as in /etc/hosts; it is
+// read again when it changes.
+func HostsFile(c layout.Cluster) string { return c.Conf("hosts") }
+
+// Corefile answers for the cluster's names, for the two of this launcher and for those of
+// the hosts file. Everything else is unknown at once, so that nothing waits for a world that
 // pods cannot reach.
 func Corefile(c layout.Cluster) string {
 	const everything = "ANY" + " ANY" // each class, each type
@@ -140,17 +144,15 @@ func Corefile(c layout.Cluster) string {
 	}
 	loadbalance
 }
-local:53 {
-	bind ` + c.HostIP() + `
-	errors
-	hosts {
-		` + c.HostIP() + ` ` + RegistryHost + ` ` + FilesHost + `
-		no_reverse
-	}
-}
 .:53 {
 	bind ` + c.HostIP() + `
 	errors
+	hosts ` + HostsFile(c) + ` {
+		` + c.HostIP() + ` ` + RegistryHost + ` ` + FilesHost + `
+		no_reverse
+		reload 1s
+		fallthrough
+	}
 	template ` + everything + ` {
 		rcode NXDOMAIN
 	}

@@ -21,13 +21,13 @@ import (
 	_ "github.com/coredns/coredns/plugin/template"
 )
 
-// directives are the plugins in the order in which a query passes them, which is
-// that of CoreDNS's own plugin.cfg: what answers early stands before what asks
-// other servers.
+// directives are the plugins in the order in which a query passes them: that of CoreDNS's
+// own plugin.cfg, but for template, which stands behind what knows names, so that it can
+// answer for those that nothing knows.
 func directives() []string {
 	return []string{
 		"reload", "bind", "health", "ready", "errors", "log", "loadbalance", "cache",
-		"template", "hosts", "kubernetes", "loop", "forward",
+		"hosts", "kubernetes", "template", "loop", "forward",
 	}
 }
 
