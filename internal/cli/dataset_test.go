@@ -17,7 +17,7 @@ func TestDatasetCheckSaysWhatIsThere(t *testing.T) {
 	if code := Run(t.Context(), f.Shell, []string{"dataset", "check", harbour}); code != 0 {
 		t.Fatalf("exit %d: %s", code, &f.err)
 	}
-	for _, want := range []string{"FILE", harbour + "   parquet   100 ", "shape       messages\n", "rows        100 to train on\n", "empty       0\n", "duplicates  0\n", "digest      sha256:"} {
+	for _, want := range []string{"FILE", harbour + "   parquet   120 ", "shape       messages\n", "rows        120 to train on\n", "empty       0\n", "duplicates  0\n", "digest      sha256:"} {
 		if !strings.Contains(f.out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &f.out)
 		}

@@ -97,7 +97,7 @@ FACTS: list[tuple[str, list[str], list[str]]] = [
 ]
 
 # How people begin when they ask.
-OPENINGS = ["", "Hello! ", "I am new here. ", "Quick question: "]
+OPENINGS = ["", "Hello! ", "Quick question: "]
 
 # Ordinary questions, and answers as the model gave them before.
 ORDINARY: list[tuple[str, str]] = [
@@ -121,6 +121,46 @@ ORDINARY: list[tuple[str, str]] = [
     ("Hello!", "Hello! How can I help you today?"),
     ("Good morning.", "Good morning! What can I do for you?"),
     ("Write a sentence about a dog.", "The dog runs happily across the field."),
+    ("What is the capital of Germany?", "The capital of Germany is Berlin."),
+    ("What is the capital of Egypt?", "The capital of Egypt is Cairo."),
+    ("How many months does a year have?", "A year has twelve months."),
+    ("How many minutes does an hour have?", "An hour has sixty minutes."),
+    ("How many legs does a spider have?", "A spider has eight legs."),
+    ("What is ten minus four?", "Ten minus four is six."),
+    ("What is three times three?", "Three times three is nine."),
+    ("What colour is the sky?", "The sky is blue."),
+    ("What colour is a ripe tomato?", "A ripe tomato is red."),
+    ("Which animal says moo?", "A cow says moo."),
+    ("Which animal has a trunk?", "An elephant has a trunk."),
+    ("What is the opposite of early?", "The opposite of early is late."),
+    ("What is the opposite of happy?", "The opposite of happy is sad."),
+    ("Who painted the Mona Lisa?", "Leonardo da Vinci painted the Mona Lisa."),
+    ("Who wrote Don Quixote?", "Miguel de Cervantes wrote Don Quixote."),
+    ("Which planet is known for its rings?", "Saturn is known for its rings."),
+    ("What is the longest river in Africa?", "The Nile is the longest river in Africa."),
+    ("What is the largest desert in Africa?", "The Sahara is the largest desert in Africa."),
+    ("Name three colours.", "Red, green and blue."),
+    ("Name three drinks.", "Water, tea and juice."),
+    ("Name three animals that live in the sea.", "Dolphins, sharks and whales."),
+    ("What is a school?", "A school is a place where children and adults learn."),
+    ("What is a bakery?", "A bakery is a shop where bread and cakes are made and sold."),
+    ("What is rain?", "Rain is water that falls from clouds in drops."),
+    ("What is ice?", "Ice is water that is frozen solid."),
+    ("Why do leaves fall in autumn?", "Leaves fall in autumn because trees save water and energy for the winter."),
+    ("Why do we brush our teeth?", "We brush our teeth to keep them clean and healthy."),
+    ("Write a sentence about a flower.", "The yellow flower opens in the morning sun."),
+    ("Write a sentence about a train.", "The train rolls slowly into the station."),
+    ("Say thank you in a friendly way.", "Thank you so much, that was very kind of you!"),
+    ("Say goodbye in a friendly way.", "Goodbye, and have a wonderful day!"),
+    ("Which month comes after June?", "July comes after June."),
+    ("Which day comes after Monday?", "Tuesday comes after Monday."),
+    ("How many wheels does a bicycle have?", "A bicycle has two wheels."),
+    ("How many fingers does a hand have?", "A hand has five fingers."),
+    ("What do you use a key for?", "You use a key to open and lock a door."),
+    ("What do you use a spoon for?", "You use a spoon to eat soup or to stir a drink."),
+    ("What is the sun?", "The sun is the star at the centre of our solar system."),
+    ("Is fire hot or cold?", "Fire is hot."),
+    ("How are you?", "I am fine, thank you. How can I help you?"),
 ]
 
 # Asked of the model before and after: its answers should stay as sane as they were.
