@@ -283,6 +283,7 @@ func TestATuningBecomesAModelThatAnswers(t *testing.T) {
 			t.Errorf("skopeo says %q (%v), the status %+v", out, err, status)
 		}
 	})
+	t.Run("the image loads in plain PEFT", func(t *testing.T) { loadsInPlainPEFT(t, w) })
 	t.Run("another Workspace serves it by name", func(t *testing.T) { servesTheAdapter(t, w) })
 	t.Run("nothing repeats it", func(t *testing.T) { neverAgain(t, w) })
 }

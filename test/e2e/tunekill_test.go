@@ -118,9 +118,21 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 			signal(t, process(t, at.uid, "/kaito/kaito-runner\x00train"), syscall.SIGKILL)
 		}},
 		{"cut-pod", func(t *testing.T, w workspace, at training) { w.kubectl(t, "delete", "pod", at.pod, "--wait=false") }},
+		{"cut-node", func(t *testing.T, _ workspace, at training) {
+			for _, args := range [][]string{{"remove", at.node}, {"add", "spare2"}} {
+				if out, err := cluster.local("node", args...); err != nil {
+					t.Fatal(out, err)
+				}
+			}
+			kubectl(t, "label", "node", "spare2", "--overwrite", "app=cut-node")
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			edits := quiet(tc.name)
+			if tc.name == "cut-node" {
+				onASpareNode(t)
+				edits = append(edits, "app: tuning-phi-3", "app: cut-node")
+			}
 			w, at := quick(t, tc.name, edits...), step()
 			w.atStep(t, at)
 			cut := w.trainer(t)
@@ -140,6 +152,25 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 			t.Logf("cut off at step %d, went on from %s", at, from)
 		})
 	}
+}
+
+// onASpareNode adds a node that may be lost.
+func onASpareNode(t *testing.T) {
+	t.Helper()
+	if out, err := cluster.local("node", "add", "spare1"); err != nil {
+		t.Fatal(out, err)
+	}
+	t.Cleanup(func() {
+		for _, node := range []string{"spare1", "spare2"} {
+			if strings.TrimSpace(kubectl(t, "get", "node", node, "--ignore-not-found", "-o", "name")) == "" {
+				continue
+			}
+			if out, err := cluster.local("node", "remove", node); err != nil {
+				t.Error(out, err)
+			}
+		}
+	})
+	kubectl(t, "label", "node", "spare1", "--overwrite", "app=cut-node")
 }
 
 // A container whose memory is really used up: the kernel kills, the condition says what would fit.
@@ -222,4 +253,28 @@ func limitMemory(t *testing.T, pid, bytes int) {
 		return
 	}
 	t.Fatalf("process %d is in no group that bounds memory: %s", pid, groups)
+}
+
+// A Workspace that is deleted on its way takes all that it has made along.
+func TestATuningThatIsDeletedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for phase, until := range map[string][2]string{
+		"check": {"Accepted", "Unknown CheckingDataset"},
+		"train": {"JobStarted", "True "},
+	} {
+		t.Run("during the "+phase, func(t *testing.T) {
+			w := quick(t, "deleted-"+phase)
+			w.reaches(t, 4*time.Minute, until[0], until[1])
+			w.kubectl(t, "delete", "workspace", w.name, "--wait=false")
+			eventually(t, 3*time.Minute, "nothing is left but what the user made", func() (string, bool) {
+				var left []string
+				for _, name := range w.everything(t) {
+					if name != "secret/harbour-push" && name != "configmap/settings" {
+						left = append(left, name)
+					}
+				}
+				return strings.Join(left, " "), len(left) == 0
+			})
+		})
+	}
 }
