@@ -119,6 +119,8 @@ func (e *env) helm(more ...string) error {
 		"--set", "registries.insecure=true",
 		// Its file server is inside, where data is not fetched from unless the chart says so.
 		"--set", "fetch.allowCIDRs={" + host + "/32}",
+		// A machine with two processors has room for two Workspaces a node, and for nothing beside them.
+		"--set", "resources.requests.cpu=0",
 	}, more...)...)
 	if err != nil {
 		return fmt.Errorf("install the chart: %w\n%s", err, out)

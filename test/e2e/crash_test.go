@@ -111,7 +111,7 @@ func TestAWorkspaceIsFinishedAfterTheOperatorWasKilled(t *testing.T) {
 	t.Run("between its first child and its last", func(t *testing.T) {
 		freshOperator(t)
 		half := space(t, "killed-half")
-		// A quota that leaves no room for a StatefulSet stops the operator after the children before it.
+		// A quota that leaves no room for a StatefulSet stops the operator after the child before it.
 		kubectl(t, "create", "quota", "-n", half, "none", "--hard=count/statefulsets.apps=0")
 		eventually(t, time.Minute, "the quota holds", func() (string, bool) {
 			out := kubectl(t, "get", "quota", "-n", half, "none", "-o", "jsonpath={.status.hard}")
@@ -122,7 +122,7 @@ func TestAWorkspaceIsFinishedAfterTheOperatorWasKilled(t *testing.T) {
 			out := w.condition(t, "InferenceReady")
 			return out, strings.Contains(out, "False PodRejected: ") && strings.Contains(out, "exceeded quota: none")
 		})
-		if got := w.declared(t); len(got) < 2 || got["statefulset/killed-half"] != nil {
+		if got := w.declared(t); got["configmap/killed-half-runner"] == nil || got["statefulset/killed-half"] != nil || got["service/killed-half"] != nil {
 			t.Fatalf("the Workspace is not half made: %v", got)
 		}
 		killOperator(t)

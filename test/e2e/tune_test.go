@@ -77,10 +77,20 @@ func password(t *testing.T) string {
 	return strings.TrimSpace(string(words))
 }
 
+var roomOnce sync.Once
+
+// makeRoom takes away the Workspace that the tests before the trainings have shared: they
+// are through, and a node has room for it or for a training.
+func makeRoom(t *testing.T) {
+	t.Helper()
+	roomOnce.Do(func() { kubectl(t, "delete", "workspace", "-n", "default", "smollm2", "--ignore-not-found") })
+}
+
 // tune applies the example of a tuning in a namespace of its own, with pairs of an old
 // text and a new one, and settings for the training.
 func tune(t *testing.T, name, settings string, edits ...string) workspace {
 	t.Helper()
+	makeRoom(t)
 	w := workspace{space(t, name), name}
 	pushSecret(t, w.namespace, "harbour-push", password(t))
 	manifest, err := os.ReadFile(filepath.Join(cluster.root, "examples/fine-tuning/smollm2-qlora.yaml"))

@@ -74,7 +74,7 @@ func (w workspace) inspect(t *testing.T, tag string, how ...string) (string, err
 // published waits for the adapter, and says what its layer is.
 func (w workspace) published(t *testing.T) string {
 	t.Helper()
-	w.reaches(t, 8*time.Minute, "WorkspaceSucceeded", "True ")
+	w.reaches(t, 15*time.Minute, "WorkspaceSucceeded", "True ") // a node trains one at a time
 	layers, err := w.inspect(t, "1", "--format", "{{.Layers}}")
 	if err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ var (
 )
 
 // shared is the Workspace of all tests that only ask questions: the first example, as it
-// is. It stays until the cluster goes.
+// is. It stays until the trainings begin, which are the last tests.
 func shared(t *testing.T) workspace {
 	t.Helper()
 	sharedOnce.Do(func() {
