@@ -1,2 +1,0 @@
-// Package sim is a provider without a cloud: its machines are Node objects that it keeps alive.
-package sim
