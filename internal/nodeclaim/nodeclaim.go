@@ -29,6 +29,12 @@ type (
 	ClassRef = karpenter.NodeClassReference
 )
 
+// Kind and APIVersion of a NodeClaim.
+const (
+	Kind       = "NodeClaim"
+	APIVersion = "karpenter.sh/v1"
+)
+
 // Conditions of a NodeClaim, each with the true cause where it is not True.
 const (
 	ConditionLaunched    = karpenter.ConditionTypeLaunched
@@ -75,6 +81,9 @@ const (
 	AnnotationAttempts = "provisioner.kaito.sh/attempts"
 )
 
+// LabelKey is the key on a machine's node: the provisioner asks for it with the machine.
+const LabelKey = AnnotationKey
+
 // Taint of GPU nodes: sku=gpu:NoSchedule.
 const (
 	TaintKey   = "sku"
@@ -96,6 +105,9 @@ const (
 	ReasonCloudUnreachable = "CloudUnreachable"
 	ReasonNameTaken        = "NameTaken"
 	ReasonInvalid          = "InvalidRequest"
+	// ReasonCloudBusy: the cloud does something else first. ReasonAwaiting: nothing was asked yet.
+	ReasonCloudBusy = "CloudBusy"
+	ReasonAwaiting  = "AwaitingReconciliation"
 	// ReasonLimitReached: a limit of the provisioner (nodes, GPUs, attempts an hour) stands in the way.
 	ReasonLimitReached = "LimitReached"
 	// ReasonNodeNotJoined, ReasonNodeNotReady and ReasonGPUNotReady say what a machine that
@@ -103,6 +115,14 @@ const (
 	ReasonNodeNotJoined = "NodeNotJoined"
 	ReasonNodeNotReady  = "NodeNotReady"
 	ReasonGPUNotReady   = "GPUNotReady"
+	// ReasonLaunchTimeout: the cloud took too long. ReasonMachineGone: the machine was there, and is gone.
+	ReasonLaunchTimeout = "LaunchTimeout"
+	ReasonMachineGone   = "MachineGone"
+	// ReasonResourceNotRegistered, ReasonStartupTaints and ReasonManyNodes are Karpenter's words for
+	// a device that does not show, a startup taint that is still there and two nodes of one machine.
+	ReasonResourceNotRegistered = "ResourceNotRegistered"
+	ReasonStartupTaints         = "StartupTaintsExist"
+	ReasonManyNodes             = "MultipleNodesFound"
 )
 
 // Name is the name of a Workspace's claim: ws and 9 hexadecimal digits. attempt is how often
