@@ -77,7 +77,7 @@ func (e *Emulator) admit(c *call) *refusal {
 		return e.say("pool-not-found")
 	}
 	if c.verb == VerbAbort {
-		if p.Operation == "" || p.State == stateDeleting || p.State == stateCanceling {
+		if p.Operation == "" || p.State == stateCanceling {
 			return e.say("nothing-to-abort", "pool", p.Name, "state", p.State)
 		}
 		return nil

@@ -56,6 +56,8 @@ func (e *Emulator) finish(op *operation, now time.Time) {
 	switch {
 	case op.Status == stateFailed:
 		p.State = stateFailed
+		// What did not leave is still the pool's, and goes with it.
+		p.Machines = append(p.Machines, op.Leaving...)
 	case op.Does == stateDeleting:
 		delete(e.state.Pools, p.Name)
 	case op.Aborts != "":
@@ -90,7 +92,7 @@ func (e *Emulator) booted(id, node string) func(error) {
 }
 
 // gone is told when a machine was removed, or could not be.
-func (e *Emulator) gone(id string) func(error) {
+func (e *Emulator) gone(id, node string) func(error) {
 	return func(err error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -99,11 +101,19 @@ func (e *Emulator) gone(id string) func(error) {
 			return
 		}
 		op.Waiting--
-		if err != nil && op.Failure == nil {
+		p := e.state.Pools[op.Pool]
+		switch {
+		case err != nil && op.Failure == nil:
 			op.Failure = e.say("remove-failed", "pool", op.Pool, "details", err.Error()).failure()
+		case err == nil && p != nil:
+			p.Machines, op.Leaving = without(p.Machines, node), without(op.Leaving, node)
 		}
 		e.save()
 	}
+}
+
+func without(machines []Machine, node string) []Machine {
+	return slices.DeleteFunc(slices.Clone(machines), func(m Machine) bool { return m.Node == node })
 }
 
 // resume goes on with what was under way when the state was written.

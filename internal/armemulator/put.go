@@ -103,9 +103,9 @@ func (e *Emulator) fit(p *pool, op *operation, d destiny) []func() {
 // leave takes machines out of a pool; mu is held.
 func (e *Emulator) leave(p *pool, op *operation, leaving []Machine) []func() {
 	op.Leaving = append(op.Leaving, leaving...)
-	p.Machines = slices.DeleteFunc(slices.Clone(p.Machines), func(m Machine) bool {
-		return slices.ContainsFunc(leaving, func(l Machine) bool { return l.Node == m.Node })
-	})
+	for _, m := range leaving {
+		p.Machines = without(p.Machines, m.Node)
+	}
 	return e.deletions(op, leaving)
 }
 
@@ -113,10 +113,11 @@ func (e *Emulator) deletions(op *operation, leaving []Machine) []func() {
 	var effects []func()
 	for _, m := range leaving {
 		if m.NoNode {
+			op.Leaving = without(op.Leaving, m.Node)
 			continue
 		}
 		op.Waiting++
-		effects = append(effects, func() { e.o.Machines.Delete(m, e.gone(op.ID)) })
+		effects = append(effects, func() { e.o.Machines.Delete(m, e.gone(op.ID, m.Node)) })
 	}
 	return effects
 }

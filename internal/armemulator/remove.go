@@ -77,6 +77,7 @@ func (e *Emulator) deleteMachines(c *call, d destiny, now time.Time) (reply, []f
 			leaving = append(leaving, m)
 		}
 	}
-	p.Count -= len(leaving)
-	return out, e.leave(p, op, leaving)
+	effects := e.leave(p, op, leaving)
+	p.Count = len(p.Machines)
+	return out, effects
 }

@@ -122,7 +122,7 @@ func (e *Emulator) checkQuota(size Size, spot bool, more int) *refusal {
 	var family, regional, low int
 	for _, p := range e.state.Pools {
 		s := e.sizes[strings.ToLower(p.Size)]
-		used := s.VCPUs * p.Count
+		used := s.VCPUs * p.running()
 		switch {
 		case p.spot():
 			low += used
@@ -150,6 +150,15 @@ func (e *Emulator) checkQuota(size Size, spot bool, more int) *refusal {
 		return short("quota-region", *q.Regional, regional)
 	}
 	return nil
+}
+
+// running is how many machines of a pool count towards a quota: those of a failed one only
+// where they are there.
+func (p *pool) running() int {
+	if p.State == stateFailed || p.State == stateCanceled {
+		return len(p.Machines)
+	}
+	return p.Count
 }
 
 func (q Quotas) family(name string) (int, bool) {
