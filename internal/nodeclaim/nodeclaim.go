@@ -43,6 +43,12 @@ const (
 	ConditionReady       = "Ready"
 )
 
+// The kind, as manifests write it.
+const (
+	APIVersion = "karpenter.sh/v1"
+	Kind       = "NodeClaim"
+)
+
 // Finalizer is Karpenter's own, on claims and on nodes.
 const Finalizer = karpenter.TerminationFinalizer
 
@@ -73,6 +79,10 @@ const (
 	AnnotationDoNotDisrupt = karpenter.DoNotDisruptAnnotationKey
 	// AnnotationImageFamily is "ubuntu" or "azurelinux".
 	AnnotationImageFamily = "kaito.sh/node-image-family"
+	// AnnotationWorkspaceUID and AnnotationAttempt are, with LabelOrdinal, what a claim's name is made from:
+	// the Workspace of which life, and how often the claim of this ordinal was replaced.
+	AnnotationWorkspaceUID = "kaito.sh/workspace-uid"
+	AnnotationAttempt      = "kaito.sh/node-attempt"
 	// What the provisioner keeps on a claim, written before the first call to a cloud.
 	AnnotationKey      = "provisioner.kaito.sh/key"
 	AnnotationOffer    = "provisioner.kaito.sh/offer"
