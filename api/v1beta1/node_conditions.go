@@ -54,6 +54,18 @@ const (
 	ReasonLimitReached = "LimitReached"
 	// ReasonNodeNotJoined is the reason of a machine whose node is not in the cluster yet.
 	ReasonNodeNotJoined = "NodeNotJoined"
+	// ReasonCloudBusy is the reason of a cloud that does something else first.
+	ReasonCloudBusy = "CloudBusy"
+	// ReasonLaunchTimeout is the reason of a machine that did not come in time; another is asked for.
+	ReasonLaunchTimeout = "LaunchTimeout"
+	// ReasonMachineGone is the reason of a machine that was there and is gone; another is asked for.
+	ReasonMachineGone = "MachineGone"
+	// ReasonResourceNotRegistered is the reason of a node that does not show a device that was asked for.
+	ReasonResourceNotRegistered = "ResourceNotRegistered"
+	// ReasonStartupTaints is the reason of a node that somebody still prepares.
+	ReasonStartupTaints = "StartupTaintsExist"
+	// ReasonManyNodes is the reason of one machine that has joined as several nodes.
+	ReasonManyNodes = "MultipleNodesFound"
 	// ReasonGPUNotReady is the reason of a node that does not show its GPUs yet.
 	ReasonGPUNotReady = "GPUNotReady"
 )

@@ -43,12 +43,6 @@ const (
 	ConditionReady       = "Ready"
 )
 
-// The kind, as manifests write it.
-const (
-	APIVersion = "karpenter.sh/v1"
-	Kind       = "NodeClaim"
-)
-
 // Finalizer is Karpenter's own, on claims and on nodes.
 const Finalizer = karpenter.TerminationFinalizer
 

@@ -337,7 +337,10 @@ func TestTheProvisionersReasonsAreKnown(t *testing.T) {
 		nodeclaim.ReasonCloudUnreachable: v1beta1.ReasonCloudUnreachable, nodeclaim.ReasonNameTaken: v1beta1.ReasonNameTaken,
 		nodeclaim.ReasonInvalid: v1beta1.ReasonInvalidRequest, nodeclaim.ReasonLimitReached: v1beta1.ReasonLimitReached,
 		nodeclaim.ReasonNodeNotJoined: v1beta1.ReasonNodeNotJoined, nodeclaim.ReasonNodeNotReady: v1beta1.ReasonNodeNotReady,
-		nodeclaim.ReasonGPUNotReady: v1beta1.ReasonGPUNotReady,
+		nodeclaim.ReasonGPUNotReady: v1beta1.ReasonGPUNotReady, nodeclaim.ReasonCloudBusy: v1beta1.ReasonCloudBusy,
+		nodeclaim.ReasonLaunchTimeout: v1beta1.ReasonLaunchTimeout, nodeclaim.ReasonMachineGone: v1beta1.ReasonMachineGone,
+		nodeclaim.ReasonResourceNotRegistered: v1beta1.ReasonResourceNotRegistered, nodeclaim.ReasonStartupTaints: v1beta1.ReasonStartupTaints,
+		nodeclaim.ReasonManyNodes: v1beta1.ReasonManyNodes,
 	} {
 		if theirs != ours {
 			t.Errorf("the provisioner says %q, and pages explain %q", theirs, ours)

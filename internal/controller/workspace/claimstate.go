@@ -12,9 +12,6 @@ import (
 	"kaito.sh/kaito/internal/nodeclaim"
 )
 
-// awaiting is what Karpenter's library says of a condition that nobody has looked at.
-const awaiting = "AwaitingReconciliation"
-
 // reasonable is what a condition's reason may be, by the rules of its type.
 var reasonable = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
 
@@ -25,20 +22,11 @@ func claimReady(c *nodeclaim.NodeClaim) bool {
 }
 
 // claimWaits is the first thing on the way to a node that has not come about: a condition
-// of the claim, or the zero value where the provisioner has said nothing yet.
+// of the claim, without a reason where the provisioner has said nothing yet.
 func claimWaits(c *nodeclaim.NodeClaim) (because metav1.Condition, waits bool) {
 	for _, kind := range []string{nodeclaim.ConditionLaunched, nodeclaim.ConditionRegistered, nodeclaim.ConditionInitialized} {
-		found := false
-		for _, one := range c.Status.Conditions {
-			if one.Type != kind {
-				continue
-			}
-			if found = true; one.Status != metav1.ConditionTrue {
-				return metav1.Condition(one), true
-			}
-		}
-		if !found {
-			return metav1.Condition{}, true
+		if one := nodeclaim.Condition(c, kind); one.Status != metav1.ConditionTrue {
+			return one, true
 		}
 	}
 	return metav1.Condition{}, false
@@ -48,7 +36,7 @@ func claimWaits(c *nodeclaim.NodeClaim) (because metav1.Condition, waits bool) {
 func (p Planner) claimCondition(c *nodeclaim.NodeClaim, instanceType string) metav1.Condition {
 	because, _ := claimWaits(c)
 	message := strings.TrimSuffix(strings.TrimSpace(because.Message), ".")
-	if because.Reason == awaiting || message == "" {
+	if because.Reason == nodeclaim.ReasonAwaiting || message == "" {
 		return v1beta1.NodeClaimPending(c.Name, instanceType)
 	}
 	reason := because.Reason

@@ -85,7 +85,7 @@ func awaited(claims []nodeclaim.NodeClaim, nodes []corev1.Node) string {
 		if c.Status.NodeName != "" {
 			text, named[c.Status.NodeName] = fmt.Sprintf("%s with node %q", text, c.Status.NodeName), true
 		}
-		if because, waits := claimWaits(c); waits && because.Message != "" && because.Reason != awaiting {
+		if because, waits := claimWaits(c); waits && because.Message != "" && because.Reason != nodeclaim.ReasonAwaiting {
 			text += " (" + strings.TrimSuffix(because.Message, ".") + ")"
 		}
 		words = append(words, text)
