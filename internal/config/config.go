@@ -1,4 +1,4 @@
-// Package config turns the flags of the operator into one checked value.
+// Package config turns the flags of the operator, and of the provisioner, into one checked value each.
 package config
 
 import (
@@ -111,10 +111,12 @@ func (o *Operator) Check() error {
 }
 
 // Level is the least level that is logged.
-func (o *Operator) Level() (slog.Level, error) {
+func (o *Operator) Level() (slog.Level, error) { return level(o.LogLevel) }
+
+func level(text string) (slog.Level, error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
-		return level, fmt.Errorf("--log-level is %q: say debug, info, warn or error", o.LogLevel)
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return level, fmt.Errorf("--log-level is %q: say debug, info, warn or error", text)
 	}
 	return level, nil
 }
