@@ -85,7 +85,7 @@ func rooms() map[string]room {
 		"internal/controller/repair":    {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
 		"internal/provisioner": {
 			keys: []string{
-				"internal/buildinfo", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
+				"internal/buildinfo", "internal/config", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
 				"internal/instance", "internal/provisioner",
 			},
 		},
@@ -127,13 +127,14 @@ func rooms() map[string]room {
 				"internal/nodeclaim", "internal/runner/ending",
 			},
 		},
-		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
-		"cmd/arm-emulator":   {keys: []string{"internal/armemulator", "internal/buildinfo"}},
-		"cmd/kaito":          {keys: []string{"internal/cli", "internal/buildinfo"}},
-		"cmd/kaito-operator": {keys: []string{"internal/operator", "internal/buildinfo"}},
-		"cmd/kaito-runner":   {keys: []string{"internal/runner", "internal/buildinfo"}},
-		"test/standins":      {keys: []string{"internal/engine/flags"}, bans: cluster},
-		"test/e2e":           {keys: []string{"api", "internal/testkit"}},
+		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
+		"cmd/arm-emulator":    {keys: []string{"internal/armemulator", "internal/buildinfo"}},
+		"cmd/kaito":           {keys: []string{"internal/cli", "internal/buildinfo"}},
+		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/buildinfo"}},
+		"cmd/gpu-provisioner": {keys: []string{"internal/provisioner", "internal/buildinfo"}},
+		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
+		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
+		"test/e2e":            {keys: []string{"api", "internal/testkit"}},
 	}
 }
 

@@ -67,6 +67,10 @@ const (
 	ClassName  = "default"
 )
 
+// LabelClass is on every node of ours, as Karpenter has it on its own: by it Karpenter's
+// termination knows which nodes it drains.
+const LabelClass = ClassGroup + "/kaitonodeclass"
+
 // Annotations on claims.
 const (
 	// AnnotationDoNotDisrupt is Karpenter's.
