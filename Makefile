@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VERSION := $(shell cat VERSION)
 LDFLAGS := -s -w -X kaito.sh/kaito/internal/buildinfo.version=$(VERSION)
-PROGRAMS := kaito kaito-operator kaito-runner gpu-provisioner arm-emulator
+PROGRAMS := kaito kaito-operator kaito-runner arm-emulator
 MODULES := . localcluster localcluster/dns tools
 
 .DEFAULT_GOAL := help
@@ -92,7 +92,7 @@ e2e: ## the built programs and images on local clusters of the tests' own
 
 .PHONY: golden
 golden: ## rewrite the golden files
-	@go test ./internal/render ./internal/cli/explain ./internal/cli/get ./internal/cli/tune ./internal/controller/workspace ./internal/runner/serve -update
+	@go test ./internal/render ./internal/cli/explain ./internal/cli/get ./internal/cli/tune ./internal/controller/workspace ./internal/node/aks ./internal/runner/serve -update
 	@go -C localcluster test ./internal/render -update
 
 .PHONY: fuzz

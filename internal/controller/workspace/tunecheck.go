@@ -64,15 +64,12 @@ func (p Planner) checking(t *thought) {
 	t.stillChecking()
 }
 
-// hopeless refuses what no data set could make fit, where there are nodes or a type to judge by.
+// hopeless refuses what no data set could make fit, where there are nodes to judge by.
 func (p Planner) hopeless(t *thought) bool {
-	switch {
-	case provisions(t.ws):
-		p.roomOnType(t, shortest)
-	case len(t.observed.nodes) > 0:
-		p.room(t, shortest)
+	if t.ws.Resource.InstanceType != "" || len(t.observed.nodes) == 0 {
+		return false
 	}
-	if !t.final {
+	if p.room(t, shortest); !t.final {
 		return false
 	}
 	nodes := t.decision.nodes

@@ -74,9 +74,11 @@ func read(err error) answer {
 		var body []byte
 		if re.RawResponse != nil && re.RawResponse.Body != nil {
 			body, _ = runtime.Payload(re.RawResponse) // what cannot be read says nothing
+			body = body[:min(len(body), longestBody)]
 			a.retryAfter = retryAfter(re.RawResponse.Header)
 		}
 		a.codes, a.text = parse(re.ErrorCode, body)
+		a.text = strings.ToValidUTF8(a.text, "")
 		return a
 	}
 	a := answer{text: err.Error(), decided: node.Transient}
@@ -101,6 +103,9 @@ func read(err error) answer {
 	}
 	return a
 }
+
+// longestBody is how much of an answer is looked at.
+const longestBody = 32 << 10
 
 // isFile says whether a file could not be read: the service account's token.
 func isFile(err error) bool {
@@ -204,6 +209,7 @@ type text struct {
 var (
 	limitZero = regexp.MustCompile(`(?i)current limit: 0\b`)
 
+	saysForbidden = regexp.MustCompile(`(?i)does not have (permission|authorization) to perform action`)
 	saysThrottled = regexp.MustCompile(`(?i)too many requests|requests? (is|are) being throttled`)
 	saysQuota     = regexp.MustCompile(`(?i)exceed\w* (approved )?.{0,80}\b(quota|cores)\b|insufficient .{0,40}quota|exceeding quota limits|maximum (number|count) of (agent|node) ?pools`)
 	saysBusy      = regexp.MustCompile(`(?i)\bin progress\b|overr?idd?en and canceled by a later operation|aks-pending-operation|please wait for it to finish`)
@@ -213,6 +219,7 @@ var (
 
 func texts() []text {
 	return []text{
+		{saysForbidden, node.Auth},
 		{saysThrottled, node.Throttled},
 		{saysQuota, node.Quota},
 		{saysBusy, node.Conflict},

@@ -2,6 +2,7 @@ package aks
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ func (p *Provider) fix(e *node.Error, a answer, offer node.Offer) string {
 		if strings.Contains(a.text, "x509: ") {
 			return "Give the provisioner the certificate of the authority that signs for Azure's endpoint."
 		}
+		if a.status == http.StatusOK {
+			return "Give the cluster's own identity the right that the message names."
+		}
 		return fmt.Sprintf("Check the identity's federated credential, and that it has the provisioner's role on the cluster %s (docs/aks.md).", p.o.Cluster)
 	case node.NotFound:
 		return fmt.Sprintf("Check that the cluster %s is in the resource group %s of the subscription %s (values aks.cluster, aks.resourceGroup, aks.subscription).", p.o.Cluster, p.o.Group, p.o.Subscription)
@@ -40,15 +44,17 @@ func (p *Provider) fix(e *node.Error, a answer, offer node.Offer) string {
 	}
 }
 
+// has says whether a code is among those of an answer.
+func (a answer) has(code string) bool {
+	return slices.ContainsFunc(a.codes, func(c string) bool { return strings.EqualFold(c, code) })
+}
+
 // fixQuota says what quota to ask for, and where.
 func (p *Provider) fixQuota(e *node.Error, a answer, offer node.Offer) string {
-	has := func(code string) bool {
-		return slices.ContainsFunc(a.codes, func(c string) bool { return strings.EqualFold(c, code) })
-	}
 	switch {
-	case has("MaxAgentPoolCountReached") || strings.Contains(strings.ToLower(a.text), "node pools") || strings.Contains(strings.ToLower(a.text), "agent pools"):
+	case a.has("MaxAgentPoolCountReached") || strings.Contains(strings.ToLower(a.text), "node pools") || strings.Contains(strings.ToLower(a.text), "agent pools"):
 		return "Remove agent pools that are not needed: a cluster has at most 100, and each claim takes one."
-	case has("SubnetIsFull") || has("InsufficientSubnetSize"):
+	case a.has("SubnetIsFull") || a.has("InsufficientSubnetSize"):
 		return "Give the cluster's nodes a larger subnet."
 	}
 	region := p.region(a)
@@ -56,22 +62,43 @@ func (p *Provider) fixQuota(e *node.Error, a answer, offer node.Offer) string {
 	if region != "" {
 		where = " in " + region
 	}
-	what := "the VM family"
-	if family := named(namedFamily, a.text); family != "" {
-		what = family
-	} else if strings.Contains(strings.ToLower(a.text), "regional vcpu quota") {
-		what = "Total Regional vCPUs"
-	} else if known, ok := p.types.Lookup(offer.InstanceType); ok && known.Family != "" && offer.CapacityType != spot {
-		what = known.Family
-	}
+	what := p.family(a, offer)
 	if e.Zero {
 		return fmt.Sprintf("Ask Azure for quota of %s%s, where the limit is 0, or name another instance type.", what, where)
 	}
 	return fmt.Sprintf("Ask Azure for more quota of %s%s, free some, or name another instance type.", what, where)
 }
 
+// family is what a quota is counted by, in Azure's words.
+func (p *Provider) family(a answer, offer node.Offer) string {
+	text := strings.ToLower(a.text)
+	known, ok := p.types.Lookup(offer.InstanceType)
+	switch family := named(namedFamily, a.text); {
+	case strings.Contains(text, "total regional cores"), strings.Contains(text, "regional vcpu quota"):
+		return "Total Regional vCPUs"
+	case strings.Contains(text, "lowprioritycores"), strings.Contains(text, "low priority"):
+		return "Total Regional Low-priority vCPUs (those of spot machines)"
+	case family != "":
+		return family
+	case ok && known.Family != "":
+		return known.Family
+	}
+	return "the VM family"
+}
+
+// either is a list of which one is to be taken.
+func either(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
 // fixSize names types that can be had instead.
 func (p *Provider) fixSize(a answer, offer node.Offer) string {
+	if a.has("AvailabilityZoneNotSupported") {
+		return "Ask for no zone, or for another one."
+	}
 	name := offer.InstanceType
 	if name == "" {
 		name = namedSize.FindString(a.text)
@@ -79,13 +106,13 @@ func (p *Provider) fixSize(a answer, offer node.Offer) string {
 	known, ok := p.types.Lookup(name)
 	switch successors := p.types.Successors(name); {
 	case ok && known.Retired && len(successors) > 0:
-		return fmt.Sprintf("%s is retired; use %s instead.", known.Name, strings.Join(successors, " or "))
+		return fmt.Sprintf("%s is retired; use %s instead.", known.Name, either(successors))
 	case !ok && name != "":
 		if names := near.Names(name, p.types.Names(azure)); len(names) > 0 {
-			return fmt.Sprintf("%s is not known; perhaps %s is meant.", name, strings.Join(names, " or "))
+			return fmt.Sprintf("%s is not among the known types; perhaps %s is meant.", name, either(names))
 		}
 	case len(successors) > 0:
-		return fmt.Sprintf("Use %s instead, or another region or zone.", strings.Join(successors, " or "))
+		return fmt.Sprintf("Use %s instead, or another region or zone.", either(successors))
 	}
 	if region := p.region(a); region != "" {
 		return fmt.Sprintf("Name another instance type; az vm list-skus --location %s shows what is sold.", region)

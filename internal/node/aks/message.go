@@ -30,6 +30,9 @@ type fault struct {
 // embeddedCode finds codes in the text of errors that were passed on as text.
 var embeddedCode = regexp.MustCompile(`(?:Code=\\*"?|\\*"code\\*":\s*\\*"|SubCode: |Code: )([A-Za-z_]{3,60})`)
 
+// codeShape is what a code looks like; others are none.
+var codeShape = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.]{1,79}$`)
+
 // deepest is how deep details are read, mostCodes how many codes.
 const (
 	deepest   = 4
@@ -67,7 +70,7 @@ func parse(outer string, body []byte) (codes []string, words string) {
 // code adds one that is new.
 func (r *reading) code(code string) {
 	known := slices.ContainsFunc(r.codes, func(have string) bool { return strings.EqualFold(have, code) })
-	if code != "" && !known && len(r.codes) < mostCodes {
+	if codeShape.MatchString(code) && !known && len(r.codes) < mostCodes {
 		r.codes = append(r.codes, code)
 	}
 }
@@ -77,8 +80,8 @@ func (r *reading) walk(f fault, depth int) {
 	for _, code := range []string{f.Code, f.Subcode, f.Inner.Code, f.Inner.Internal} {
 		r.code(code)
 	}
-	if f.Message != "" && !slices.ContainsFunc(r.texts, func(t string) bool { return strings.Contains(t, f.Message) }) {
-		r.texts = append(r.texts, f.Message)
+	if said := strings.TrimRight(f.Message, ". \n"); said != "" && !slices.ContainsFunc(r.texts, func(t string) bool { return strings.Contains(t, said) }) {
+		r.texts = append(r.texts, said)
 	}
 	for _, match := range embeddedCode.FindAllStringSubmatch(f.Message, mostCodes) {
 		r.code(match[1])
@@ -106,16 +109,17 @@ func entra(e *azidentity.AuthenticationFailedError) string {
 
 // What a message says besides its news: numbers of requests, clocks, addresses of pages, lists.
 var (
-	noiseIDs       = regexp.MustCompile(`(?i)\s*(the )?(client |ms )?(request|correlation|activity|tracking|trace|operation) ?id( is)?[:=]?\s*'?"?[0-9a-f]{8}-[0-9a-f-]{27}"?'?[.,;]?`)
-	noiseStamps    = regexp.MustCompile(`(?i)\s*timestamp[:=]\s*\S+( \S*Z)?`)
-	noiseTemplates = regexp.MustCompile(`(?i)\bthe template deployment '[0-9a-f-]{36}'`)
-	noiseWaits     = regexp.MustCompile(`(?i)\s*(please )?(try again|retry) (after|in) '?\d+'? ?(seconds|minutes)\.?`)
-	noiseTimes     = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`)
-	noiseSizes     = regexp.MustCompile(`(?i)\s*(the available vm sizes are|available (vm )?sizes:?)\s*'?[A-Za-z0-9_,' -]+'?\.?`)
-	noiseLinks     = regexp.MustCompile(`(?i)[,;]?\s*(for more (details|information)[^.:]*|see|details:?|read more[^.]*|learn more[^.]*|submit a request[^.]*|please (see|read|follow|visit|go)[^.]*?|if you want to increase[^.]*?)[,: ]+(at |to |visit |)*(https?://|aka\.ms/)[^\s"']*( for (more )?(details|information))?( by specifying parameters listed in the .Details. section for deployment to succeed)?\.?`)
-	noiseURLs      = regexp.MustCompile(`https?://[^\s"',]+`)
-	noiseStreams   = regexp.MustCompile(`(?i) stream ID \d+;`)
-	noisePorts     = regexp.MustCompile(`\b(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d+->`)
+	noiseIDs        = regexp.MustCompile(`(?i)\s*(the )?(client |ms )?(request|correlation|activity|tracking|trace|operation) ?id( is)?[:=]?\s*'?"?[0-9a-f]{8}-[0-9a-f-]{27}"?'?[.,;]?`)
+	noiseStamps     = regexp.MustCompile(`(?i)\s*timestamp[:=]\s*\S+( \S*Z)?`)
+	noiseTemplates  = regexp.MustCompile(`(?i)\bthe template deployment '[0-9a-f-]{36}'`)
+	noiseWaits      = regexp.MustCompile(`(?i)\s*(please )?(try again|retry) (after|in) '?\d+'? ?(seconds|minutes)\.?`)
+	noiseTimes      = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`)
+	noiseSizes      = regexp.MustCompile(`(?i)\s*(the available vm sizes are|available (vm )?sizes:?)\s*'?[A-Za-z0-9_,' -]+'?\.?`)
+	noiseLinks      = regexp.MustCompile(`(?i)[,;]?\s*(for more (details|information)[^.:]*|more information[^.:]*|see|details:?|read more[^.]*|learn more[^.]*|submit a request[^.]*|please (see|read|follow|visit|go)[^.]*?|if you want to increase[^.]*?)[,: ]+(at |to |visit |)*(https?://|aka\.ms/)[^\s"']*( for (more )?(details|information))?( by specifying parameters listed in the .Details. section for deployment to succeed)?\.?`)
+	noiseOperations = regexp.MustCompile(`(?i)\boperation [0-9a-f]{8}-[0-9a-f-]{27}`)
+	noiseURLs       = regexp.MustCompile(`https?://[^\s"',]+`)
+	noiseStreams    = regexp.MustCompile(`(?i) stream ID \d+;`)
+	noisePorts      = regexp.MustCompile(`\b(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):\d+->`)
 )
 
 // quiet is a message without what differs from call to call.
@@ -127,6 +131,7 @@ func quiet(s string) string {
 	s = noiseTimes.ReplaceAllString(s, "some time")
 	s = noiseSizes.ReplaceAllString(s, "")
 	s = noiseLinks.ReplaceAllString(s, "")
+	s = noiseOperations.ReplaceAllString(s, "operation")
 	s = noiseURLs.ReplaceAllString(s, "")
 	s = noiseStreams.ReplaceAllString(s, "")
 	s = noisePorts.ReplaceAllString(s, "")
@@ -143,11 +148,11 @@ func (a answer) said() string {
 		s = strings.ToValidUTF8(s[:16*longestMessage], "")
 	}
 	s = strings.Join(strings.FieldsFunc(quiet(s), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-	s = strings.TrimRight(strings.TrimSpace(s), ".,;: ")
+	s = strings.TrimRight(strings.TrimSuffix(strings.TrimRight(strings.TrimSpace(s), ".,;: "), " Details"), ".,;: ")
 	if len(s) > longestMessage {
 		s = strings.ToValidUTF8(s[:longestMessage], "") + " …"
 	}
-	if s == "" {
+	if s == "" || strings.HasPrefix(s, "<") { // a gateway's page
 		return a.silent()
 	}
 	first, size := utf8.DecodeRuneInString(s)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -77,7 +76,7 @@ func (p *Provider) noOffer(shape node.Shape) *node.Error {
 			e.Message = fmt.Sprintf("The instance type %q is none of Azure's", wanted)
 			e.Fix = "Name a size such as Standard_NC24ads_A100_v4."
 			if names := near.Names(wanted, p.types.Names(azure)); len(names) > 0 {
-				e.Fix = "Perhaps " + strings.Join(names, " or ") + " is meant."
+				e.Fix = "Perhaps " + either(names) + " is meant."
 			}
 			return e
 		}

@@ -57,6 +57,12 @@ func removeCases() map[string]check {
 			w.gone(r)
 			w.state(r, node.Absent)
 		}},
+		"a failed machine that was removed once is absent later, asked with its token": {faults: []Fault{CreationFails}, check: func(w *world) {
+			r := w.failed()
+			w.remove(r)
+			w.Cloud.Settle()
+			w.state(r, node.Absent)
+		}},
 		"a removal whose answer was lost is a removal":                     {faults: []Fault{AnswerLost}, check: lostRemoval},
 		"a removal that is refused as busy is a conflict, and works later": {faults: []Fault{Busy}, check: busyRemoval},
 		"a slow removal is under way until it has ended":                   {faults: []Fault{DeletionSlow}, check: slowRemoval},

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"kaito.sh/kaito/internal/node"
 )
@@ -56,21 +55,17 @@ func (c *Cloud) Start(ctx context.Context) error {
 	}
 	ticker := c.o.Clock.NewTicker(tick)
 	defer ticker.Stop()
-	renewed, said := time.Time{}, ""
+	renewed := time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
 		}
-		err := c.Step(ctx) // what failed is due again with the next tick
+		_ = c.Step(ctx) // what failed is due again with the next tick
 		if now := c.o.Clock.Now(); c.o.LeaseEvery > 0 && now.Sub(renewed) >= c.o.LeaseEvery {
 			renewed = now
-			err = errors.Join(err, c.renew(ctx))
-		}
-		if err != nil && err.Error() != said && ctx.Err() == nil {
-			said = err.Error()
-			log.FromContext(ctx).Info("simulated nodes are not up to date", "why", said)
+			_ = c.renew(ctx)
 		}
 	}
 }
