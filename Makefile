@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VERSION := $(shell cat VERSION)
 LDFLAGS := -s -w -X kaito.sh/kaito/internal/buildinfo.version=$(VERSION)
-PROGRAMS := kaito kaito-operator kaito-runner arm-emulator
+PROGRAMS := kaito kaito-operator kaito-runner gpu-provisioner arm-emulator
 MODULES := . localcluster localcluster/dns tools
 
 .DEFAULT_GOAL := help

@@ -64,6 +64,12 @@ has defaults "--hub-endpoint=https://huggingface.co"
 lacks defaults "--insecure-registries"
 lacks defaults "--pull-secret"
 lacks defaults "--fetch-allow-cidrs"
+lacks defaults "--node-provisioning"
+lacks defaults "--instance-types"
+has defaults "verbs: [get, list, watch, delete, create, patch]"
+render no-nodes --set nodeProvisioning.enabled=false
+has no-nodes "--node-provisioning=false"
+has no-nodes "verbs: [get, list, watch, delete]"
 has defaults "helm.sh/resource-policy: keep"
 has defaults "name: v1alpha1"
 has defaults "name: v1beta1"
@@ -96,9 +102,12 @@ render all-values --set replicas=2 --set logLevel=debug --set 'imagePullSecrets[
   --set 'tolerations[0].operator=Exists' --set podAnnotations.team=ml --set registries.models=example.com/models \
   --set affinity.podAntiAffinity.x=y --set resources.limits.cpu=1 --set 'networkPolicy.apiServerPorts={8443}' \
   --set hub.endpoint=https://mirror.example.com/hf --set registries.insecure=true --set 'workspacePods.imagePullSecrets={one,two}' \
-  --set 'fetch.allowCIDRs={10.0.0.0/8,fd00::/8}' --set images.tunerGPU.tag=v9
+  --set 'fetch.allowCIDRs={10.0.0.0/8,fd00::/8}' --set images.tunerGPU.tag=v9 \
+  --set 'nodeProvisioning.instanceTypes[0].name=Lab_L4,nodeProvisioning.instanceTypes[0].gpus=1,nodeProvisioning.instanceTypes[0].memoryGiB=24' \
+  --set-string 'nodeProvisioning.instanceTypes[0].capability=8.9'
 for text in "replicas: 2" "--log-level=debug" "name: pull" "pool: system" "operator: Exists" "team: ml" "--models=example.com/models" "podAntiAffinity:" "port: 8443" \
-  "--hub-endpoint=https://mirror.example.com/hf" "--insecure-registries" "--pull-secret=one" "--pull-secret=two" "--fetch-allow-cidrs=10.0.0.0/8" "--fetch-allow-cidrs=fd00::/8" "kaito/tuner-gpu:v9"; do
+  "--hub-endpoint=https://mirror.example.com/hf" "--insecure-registries" "--pull-secret=one" "--pull-secret=two" "--fetch-allow-cidrs=10.0.0.0/8" "--fetch-allow-cidrs=fd00::/8" "kaito/tuner-gpu:v9" \
+  '--instance-types=[{\"capability\":\"8.9\",\"gpus\":1,\"memoryGiB\":24,\"name\":\"Lab_L4\"}]'; do
   has all-values "$text"
 done
 
@@ -119,6 +128,7 @@ refuses "apiServerPorts" --set 'networkPolicy.apiServerPorts={https}'
 refuses "replicas" --set replicas=two
 refuses "endpoint" --set hub.endpoint=huggingface.co
 refuses "allowCIDRs" --set 'fetch.allowCIDRs={10.0.0.1}'
+refuses "instanceTypes" --set 'nodeProvisioning.instanceTypes[0].name=Lab_L4,nodeProvisioning.instanceTypes[0].gpus=1'
 refuses "imagePullSecrets" --set 'workspacePods.imagePullSecrets={My_Secret}'
 refuses "images.runner has neither a tag nor a digest" --set images.runner.tag=
 

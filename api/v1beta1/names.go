@@ -46,6 +46,10 @@ const (
 	AnnotationRunID = "kaito.sh/run-id"
 	// AnnotationRetry on a Workspace, with a new value, starts a failed run again from its newest checkpoint.
 	AnnotationRetry = "kaito.sh/retry"
+	// AnnotationCapacityType on a Workspace is "on-demand", "spot", or both, best first: how its nodes are bought.
+	AnnotationCapacityType = "kaito.sh/capacity-type"
+	// AnnotationImageFamily on a Workspace is "ubuntu" or "azurelinux": the operating system of its nodes.
+	AnnotationImageFamily = "kaito.sh/node-image-family"
 	// AnnotationServeTuned on a Workspace, with value false, publishes a tuned adapter and does not serve it.
 	AnnotationServeTuned = "kaito.sh/serve-tuned"
 )

@@ -94,13 +94,6 @@ func TuningConfigNotFound(name string) metav1.Condition {
 		"ConfigMap %q, which tuning.config names, is not in this namespace: create it with the key %s, it is picked up at once", name, ConfigKeyTuning)
 }
 
-// NodesNotProvisioned is honest about nodes that nobody makes yet.
-func NodesNotProvisioned(instanceType, selector string) metav1.Condition {
-	return no(ConditionNodesReady, ReasonNotYetSupported,
-		"This version of the operator makes no nodes of resource.instanceType %q yet: create a Workspace without it and label a node of your own (%s), or install a version that makes nodes",
-		instanceType, selector)
-}
-
 // NodesNotNeeded says that the adapter is published and nothing is to run.
 func NodesNotNeeded() metav1.Condition {
 	return yes(ConditionNodesReady, ReasonNodesReady, "The adapter is published, and no node is needed any more")

@@ -48,7 +48,7 @@ func rooms() map[string]room {
 		"internal/dataset":                     {keys: []string{"internal/near"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/dataset/source":              {keys: []string{"internal/dataset"}, bans: cluster},
 		"internal/catalog":                     {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
-		"internal/instance":                    {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/instance":                    {keys: []string{"internal/model", "internal/near"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/estimate":                    {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine":                      {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
 		"internal/tuning":                      {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
@@ -67,7 +67,9 @@ func rooms() map[string]room {
 		"internal/runner/ending":               {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/runner/standin":              {closed: true},
 		"internal/render": {
-			keys: []string{"api/v1beta1", "internal/model", "internal/engine", "internal/runner/contract", "internal/runner/ending", "internal/tuning"},
+			keys: []string{
+				"api/v1beta1", "internal/model", "internal/engine", "internal/nodeclaim", "internal/runner/contract", "internal/runner/ending", "internal/tuning",
+			},
 			bans: pure,
 		},
 		"internal/kube": {keys: []string{"api/v1beta1"}, bans: machine},
@@ -83,15 +85,16 @@ func rooms() map[string]room {
 		"internal/controller/repair":    {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
 		"internal/provisioner": {
 			keys: []string{
-				"internal/buildinfo", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
+				"internal/buildinfo", "internal/config", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
 				"internal/instance", "internal/provisioner",
 			},
 		},
+		"internal/claims":       {keys: []string{"internal/nodeclaim"}, bans: machine},
 		"internal/startup":      {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/tuneprogress": {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/operator": {
 			keys: []string{
-				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/config", "internal/controller", "internal/instance", "internal/kube",
+				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/claims", "internal/config", "internal/controller", "internal/instance", "internal/kube",
 				"internal/nodeclaim", "internal/operator", "internal/startup", "internal/tuneprogress",
 			},
 		},
@@ -124,13 +127,14 @@ func rooms() map[string]room {
 				"internal/nodeclaim", "internal/runner/ending",
 			},
 		},
-		"internal/testkit":   {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
-		"cmd/arm-emulator":   {keys: []string{"internal/armemulator", "internal/buildinfo"}},
-		"cmd/kaito":          {keys: []string{"internal/cli", "internal/buildinfo"}},
-		"cmd/kaito-operator": {keys: []string{"internal/operator", "internal/buildinfo"}},
-		"cmd/kaito-runner":   {keys: []string{"internal/runner", "internal/buildinfo"}},
-		"test/standins":      {keys: []string{"internal/engine/flags"}, bans: cluster},
-		"test/e2e":           {keys: []string{"api", "internal/testkit"}},
+		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
+		"cmd/arm-emulator":    {keys: []string{"internal/armemulator", "internal/buildinfo"}},
+		"cmd/kaito":           {keys: []string{"internal/cli", "internal/buildinfo"}},
+		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/buildinfo"}},
+		"cmd/gpu-provisioner": {keys: []string{"internal/provisioner", "internal/buildinfo"}},
+		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
+		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
+		"test/e2e":            {keys: []string{"api", "internal/testkit"}},
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package config turns the flags of the operator into one checked value.
+// Package config turns the flags of the operator, and of the provisioner, into one checked value each.
 package config
 
 import (
@@ -39,6 +39,10 @@ type Operator struct {
 	HubEndpoint string
 	// PullSecrets are the names of Secrets that pods of Workspaces pull images with.
 	PullSecrets []string
+	// NodeProvisioning has nodes made for Workspaces that name an instance type.
+	NodeProvisioning bool
+	// InstanceTypes are further types as JSON, beside those that are known; empty is none.
+	InstanceTypes string
 	// MetricsAddress and HealthAddress are where the operator answers; "0" turns metrics off.
 	MetricsAddress, HealthAddress string
 	// LeaderElect makes one of several replicas act.
@@ -65,6 +69,9 @@ func (o *Operator) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.HubEndpoint, "hub-endpoint", "https://huggingface.co", "address of the hub, or of a mirror of it")
 	flags.StringSliceVar(&o.PullSecrets, "pull-secret", nil,
 		"name of a Secret of type kubernetes.io/dockerconfigjson in the namespace of each Workspace that its pods pull images with (repeat or separate by commas)")
+	flags.BoolVar(&o.NodeProvisioning, "node-provisioning", true, "have nodes made for Workspaces that name an instance type")
+	flags.StringVar(&o.InstanceTypes, "instance-types", "",
+		`further instance types as JSON: [{"name": "…", "cpus": 8, "ramGiB": 32, "gpus": 1, "gpu": "NVIDIA L4", "memoryGiB": 24, "capability": "8.9"}]`)
 	flags.StringVar(&o.MetricsAddress, "metrics-address", ":8080", "where /metrics answers; 0 turns it off")
 	flags.StringVar(&o.HealthAddress, "health-address", ":8081", "where /healthz and /readyz answer")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas act")
@@ -104,10 +111,12 @@ func (o *Operator) Check() error {
 }
 
 // Level is the least level that is logged.
-func (o *Operator) Level() (slog.Level, error) {
+func (o *Operator) Level() (slog.Level, error) { return level(o.LogLevel) }
+
+func level(text string) (slog.Level, error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
-		return level, fmt.Errorf("--log-level is %q: say debug, info, warn or error", o.LogLevel)
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return level, fmt.Errorf("--log-level is %q: say debug, info, warn or error", text)
 	}
 	return level, nil
 }

@@ -40,15 +40,16 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Operator{
-		RunnerImage:    "registry.local:5000/kaito/runner:dev",
-		LlamacppImage:  "registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
-		GateImage:      "registry.local:5000/kaito/gate:dev",
-		TunerImage:     "registry.local:5000/kaito/tuner:dev",
-		TunerGPUImage:  "registry.local:5000/kaito/tuner-gpu:dev",
-		Models:         "registry.local:5000/kaito/models",
-		VLLMImage:      "vllm/vllm-openai:v0.33.0",
-		HubEndpoint:    "https://huggingface.co",
-		MetricsAddress: ":8080", HealthAddress: ":8081", LogLevel: "info",
+		RunnerImage:      "registry.local:5000/kaito/runner:dev",
+		LlamacppImage:    "registry.local:5000/kaito/llamacpp@sha256:" + strings.Repeat("a", 64),
+		GateImage:        "registry.local:5000/kaito/gate:dev",
+		TunerImage:       "registry.local:5000/kaito/tuner:dev",
+		TunerGPUImage:    "registry.local:5000/kaito/tuner-gpu:dev",
+		Models:           "registry.local:5000/kaito/models",
+		VLLMImage:        "vllm/vllm-openai:v0.33.0",
+		HubEndpoint:      "https://huggingface.co",
+		NodeProvisioning: true,
+		MetricsAddress:   ":8080", HealthAddress: ":8081", LogLevel: "info",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)

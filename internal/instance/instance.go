@@ -8,10 +8,12 @@ import (
 	_ "embed" // the table
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/near"
 )
 
 // The project's inventory of the types that providers publish, with NVIDIA's compute
@@ -57,19 +59,53 @@ func Load() (*Table, error) {
 	if err := json.Unmarshal(table, &all); err != nil {
 		return nil, fmt.Errorf("read the table of instance types: %w", err)
 	}
-	t := &Table{byName: map[string]Type{}}
-	for _, one := range all {
+	return (&Table{}).With(all)
+}
+
+// With is the table with further types, of which none may be there already.
+func (t *Table) With(more []Type) (*Table, error) {
+	next := &Table{byName: maps.Clone(t.byName), all: slices.Clone(t.all)}
+	if next.byName == nil {
+		next.byName = map[string]Type{}
+	}
+	for _, one := range more {
 		key := strings.ToLower(one.Name)
-		if _, twice := t.byName[key]; twice {
+		if _, twice := next.byName[key]; twice {
 			return nil, fmt.Errorf("two instance types are called %q", one.Name)
 		}
 		if !one.whole() {
-			return nil, fmt.Errorf("instance type %q is not whole", one.Name)
+			return nil, fmt.Errorf("instance type %q is not whole: it has a name; without GPUs cpus and ramGiB; with GPUs gpus, memoryGiB and capability", one.Name)
 		}
-		t.byName[key] = one
-		t.all = append(t.all, one)
+		next.byName[key] = one
+		next.all = append(next.all, one)
 	}
-	return t, nil
+	return next, nil
+}
+
+// Parse reads types as the table writes them: a list in JSON; empty is none.
+func Parse(text string) ([]Type, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	var all []Type
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&all); err != nil {
+		return nil, fmt.Errorf("read instance types: %w", err)
+	}
+	return all, nil
+}
+
+// Near are names of types that may have been meant by one that nobody knows.
+func (t *Table) Near(name string) []string {
+	if t == nil {
+		return nil
+	}
+	names := make([]string, 0, len(t.all))
+	for _, one := range t.all {
+		names = append(names, one.Name)
+	}
+	return near.Names(name, names)
 }
 
 // Lookup finds a type by name, in any case. A nil table holds none.
@@ -142,6 +178,9 @@ func missing(t, old Type) int { return max(0, old.CPUs-t.CPUs) }
 
 // whole says whether all is known that a plan needs.
 func (t Type) whole() bool {
+	if t.Name == "" {
+		return false
+	}
 	if t.GPUs == 0 {
 		return t.CPUs > 0 && t.RAMGiB > 0 && t.GPU == "" && t.MemoryGiB == 0 && t.Capability == ""
 	}

@@ -74,3 +74,42 @@ func TestSuccessors(t *testing.T) {
 		t.Errorf("only %d types of Azure are known", len(names))
 	}
 }
+
+func TestFurtherTypes(t *testing.T) {
+	t.Parallel()
+	table, err := instance.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := instance.Parse(`[{"name": "Lab_L4", "gpus": 1, "gpu": "NVIDIA L4", "memoryGiB": 24, "capability": "8.9", "cpus": 8, "ramGiB": 32}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wider, err := table.With(more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, ok := wider.Lookup("lab_l4"); !ok || one.Shape().Count != 1 {
+		t.Errorf("got %+v", one)
+	}
+	if _, ok := table.Lookup("lab_l4"); ok {
+		t.Error("the table itself was changed")
+	}
+	if diff := cmp.Diff([]string{"Standard_NC6s_v3"}, table.Near("Standard_NC6_v3")[:1]); diff != "" {
+		t.Errorf("near names (-want +got):\n%s", diff)
+	}
+	for name, text := range map[string]string{
+		"a key that nobody knows":        `[{"name": "a", "cpu": 1}]`,
+		"a type without a name":          `[{"cpus": 1, "ramGiB": 4}]`,
+		"a type that is there already":   `[{"name": "standard_nc6s_v3", "cpus": 1, "ramGiB": 4}]`,
+		"GPUs of which nothing is known": `[{"name": "a", "gpus": 1}]`,
+	} {
+		all, err := instance.Parse(text)
+		if err == nil {
+			_, err = table.With(all)
+		}
+		if err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}

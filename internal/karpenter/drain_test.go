@@ -142,7 +142,7 @@ func claim(t *testing.T, name string, edit func(*nodeclaim.NodeClaim)) *nodeclai
 func joined(t *testing.T, claim *nodeclaim.NodeClaim, ready corev1.ConditionStatus) *corev1.Node {
 	t.Helper()
 	made := testkit.Node(claim.Name, func(n *corev1.Node) {
-		n.Labels["kaito.sh/kaitonodeclass"] = nodeclaim.ClassName
+		n.Labels[nodeclaim.LabelClass] = nodeclaim.ClassName
 		n.Finalizers = []string{nodeclaim.Finalizer}
 		n.Spec.ProviderID = claim.Status.ProviderID
 		n.Status.Conditions[0].Status = ready

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/util/csaupgrade"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"kaito.sh/kaito/api/v1beta1"
 )
@@ -113,6 +114,51 @@ func (w *Writer) create(ctx context.Context, want *unstructured.Unstructured) er
 		return fmt.Errorf("read the fields: %w", err)
 	}
 	return w.client.Create(ctx, object, client.FieldOwner(v1beta1.FieldOwner))
+}
+
+// Create makes an object that a typed value describes in full; AlreadyExists where
+// something stands under its name.
+func (w *Writer) Create(ctx context.Context, object client.Object) error {
+	name := object.GetName()
+	if err := w.client.Create(ctx, object, client.FieldOwner(v1beta1.FieldOwner)); err != nil {
+		return fmt.Errorf("create %T %q: %w", object, name, err)
+	}
+	return nil
+}
+
+// Restore applies an object again that is ours and was changed by hand.
+func (w *Writer) Restore(ctx context.Context, object client.Object) error {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return fmt.Errorf("read the fields of %T %q: %w", object, object.GetName(), err)
+	}
+	delete(fields, "status")
+	if err := w.patch(ctx, &unstructured.Unstructured{Object: fields}); err != nil {
+		return fmt.Errorf("apply %T %q: %w", object, object.GetName(), err)
+	}
+	return nil
+}
+
+// Hold sets our finalizer on ws, if it is not there, and brings ws up to date.
+func (w *Writer) Hold(ctx context.Context, ws *v1beta1.Workspace) error {
+	return w.finalizer(ctx, ws, controllerutil.AddFinalizer)
+}
+
+// LetGo takes our finalizer off ws.
+func (w *Writer) LetGo(ctx context.Context, ws *v1beta1.Workspace) error {
+	return client.IgnoreNotFound(w.finalizer(ctx, ws, controllerutil.RemoveFinalizer))
+}
+
+func (w *Writer) finalizer(ctx context.Context, ws *v1beta1.Workspace, edit func(client.Object, string) bool) error {
+	// The lock keeps finalizers that somebody else has set meanwhile.
+	patch := client.MergeFromWithOptions(ws.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	if !edit(ws, v1beta1.Finalizer) {
+		return nil
+	}
+	if err := w.client.Patch(ctx, ws, patch, client.FieldOwner(v1beta1.FieldOwner)); err != nil {
+		return fmt.Errorf("write the finalizer of Workspace %q: %w", ws.Name, err)
+	}
+	return nil
 }
 
 // own makes fields that we own by having created or patched an object ours by

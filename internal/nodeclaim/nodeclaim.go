@@ -67,12 +67,20 @@ const (
 	ClassName  = "default"
 )
 
+// LabelClass is on every node of ours, as Karpenter has it on its own: by it Karpenter's
+// termination knows which nodes it drains.
+const LabelClass = ClassGroup + "/kaitonodeclass"
+
 // Annotations on claims.
 const (
 	// AnnotationDoNotDisrupt is Karpenter's.
 	AnnotationDoNotDisrupt = karpenter.DoNotDisruptAnnotationKey
 	// AnnotationImageFamily is "ubuntu" or "azurelinux".
 	AnnotationImageFamily = "kaito.sh/node-image-family"
+	// AnnotationWorkspaceUID and AnnotationAttempt are, with LabelOrdinal, what a claim's name is made from:
+	// the Workspace of which life, and how often the claim of this ordinal was replaced.
+	AnnotationWorkspaceUID = "kaito.sh/workspace-uid"
+	AnnotationAttempt      = "kaito.sh/node-attempt"
 	// What the provisioner keeps on a claim, written before the first call to a cloud.
 	AnnotationKey      = "provisioner.kaito.sh/key"
 	AnnotationOffer    = "provisioner.kaito.sh/offer"

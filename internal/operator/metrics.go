@@ -26,6 +26,8 @@ const scrapePatience = 5 * time.Second
 type instruments struct {
 	registry *prometheus.Registry
 	startup  *prometheus.HistogramVec
+	// asked and released count nodes, by instance type.
+	asked, released *prometheus.CounterVec
 	// workspaces reads the cache; it is set once there is one, and elected says who counts.
 	workspaces client.Reader
 	elected    <-chan struct{}
@@ -42,6 +44,12 @@ func newInstruments() *instruments {
 			// From a pod on a warm node to hundreds of gigabytes on a cold one.
 			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600},
 		}, []string{"phase"}),
+		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kaito_nodeclaims_created_total", Help: "NodeClaims that were made for Workspaces.",
+		}, []string{"instance_type"}),
+		released: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "kaito_nodeclaims_deleted_total", Help: "NodeClaims that were given back.",
+		}, []string{"instance_type"}),
 		states:  prometheus.NewDesc("kaito_workspaces", "Workspaces by state, as the leader sees them.", []string{"state"}, nil),
 		tunings: newTuningDescs(),
 	}
@@ -50,7 +58,7 @@ func newInstruments() *instruments {
 		ConstLabels: prometheus.Labels{"version": buildinfo.Version(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	i.registry.MustRegister(i, i.startup, build)
+	i.registry.MustRegister(i, i.startup, i.asked, i.released, build)
 	return i
 }
 
@@ -64,6 +72,12 @@ func (i *instruments) Started(s v1beta1.StartupStatus) {
 		}
 	}
 }
+
+// Asked counts a node that was asked for.
+func (i *instruments) Asked(instanceType string) { i.asked.WithLabelValues(instanceType).Inc() }
+
+// Released counts a node that was given back.
+func (i *instruments) Released(instanceType string) { i.released.WithLabelValues(instanceType).Inc() }
 
 // Describe names what Collect makes.
 func (i *instruments) Describe(to chan<- *prometheus.Desc) {

@@ -30,16 +30,21 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	shipped "kaito.sh/kaito/catalog"
 	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/claims"
 	"kaito.sh/kaito/internal/config"
 	"kaito.sh/kaito/internal/controller/workspace"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/kube"
+	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/startup"
 	"kaito.sh/kaito/internal/tuneprogress"
 )
 
 // leaseName is the lease that replicas compete for.
 const leaseName = "kaito-operator"
+
+// lookForNodeClaims is how often a cluster that does not know NodeClaims is asked for them.
+const lookForNodeClaims = 10 * time.Second
 
 // syncPatience is how long one probe waits for the cache; the kubelet allows a second by default.
 const syncPatience = 500 * time.Millisecond
@@ -132,14 +137,21 @@ type beside struct {
 
 // controllers is the one list of controllers.
 func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog, cfg config.Operator, by beside) error {
-	instances, err := instance.Load()
+	instances, err := types(cfg)
 	if err != nil {
 		return err
+	}
+	// Not the manager's client: it would begin to keep all NodeClaims, and the cluster may not know them.
+	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return fmt.Errorf("make a client for NodeClaims: %w", err)
 	}
 	return workspace.New(workspace.Inputs{
 		Planner: workspace.Planner{
 			Catalog:   models,
 			Instances: instances,
+
+			NoProvisioning: !cfg.NodeProvisioning,
 			Images: workspace.Images{
 				Runner:  cfg.RunnerImage,
 				Engines: map[string]string{"llamacpp": cfg.LlamacppImage, "vllm": cfg.VLLMImage},
@@ -150,15 +162,33 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 				AllowCIDRs: cfg.FetchAllowCIDRs, Authorities: cfg.FetchCA, Namespace: cfg.Namespace,
 			},
 		},
-		Cached:   mgr.GetClient(),
-		Live:     mgr.GetAPIReader(),
-		Writer:   kube.NewWriter(mgr.GetClient(), mgr.GetAPIReader()),
-		Recorder: mgr.GetEventRecorder(v1beta1.FieldOwner),
-		Clock:    clock.RealClock{},
-		Startups: by.startups,
-		Tunings:  by.tunings,
-		Meter:    by.meters,
+		Cached:     mgr.GetClient(),
+		Live:       mgr.GetAPIReader(),
+		Writer:     kube.NewWriter(mgr.GetClient(), mgr.GetAPIReader()),
+		Claims:     claims.New(mgr.GetConfig(), mgr.GetScheme(), direct, lookForNodeClaims),
+		NodeWriter: kube.NewWriter(direct, direct),
+		Recorder:   mgr.GetEventRecorder(v1beta1.FieldOwner),
+		Clock:      clock.RealClock{},
+		Startups:   by.startups,
+		Tunings:    by.tunings,
+		Meter:      by.meters,
 	}).SetupWith(ctx, mgr)
+}
+
+// types are the instance types that are known, with those of the flags.
+func types(cfg config.Operator) (*instance.Table, error) {
+	known, err := instance.Load()
+	if err != nil {
+		return nil, err
+	}
+	more, err := instance.Parse(cfg.InstanceTypes)
+	if err == nil {
+		known, err = known.With(more)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--instance-types: %w", err)
+	}
+	return known, nil
 }
 
 // Scheme knows the kinds that the operator reads and writes.
@@ -167,7 +197,7 @@ func Scheme() (*runtime.Scheme, error) {
 	// Not all of Kubernetes: what is not registered costs no memory.
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme,
-		coordinationv1.AddToScheme, eventsv1.AddToScheme, v1beta1.AddToScheme,
+		coordinationv1.AddToScheme, eventsv1.AddToScheme, v1beta1.AddToScheme, nodeclaim.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("make the scheme: %w", err)

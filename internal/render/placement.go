@@ -5,16 +5,18 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/nodeclaim"
 )
 
 // nodes requires a node that the selector selects, labels and expressions alike, and
-// that has GPUs of the kind of the plan; the zero kind is any node.
-func nodes(selector *metav1.LabelSelector, kind model.Label) *corev1ac.AffinityApplyConfiguration {
-	term := corev1ac.NodeSelectorTerm()
+// that has GPUs of the kind of the plan; the zero kind is any node. Of nodes that are made
+// on demand these are the Workspace's own and nobody else's: who pays for a node has it.
+func nodes(ws *v1beta1.Workspace, kind model.Label) *corev1ac.AffinityApplyConfiguration {
+	selector, term := ws.Resource.LabelSelector, corev1ac.NodeSelectorTerm()
 	for _, key := range slices.Sorted(maps.Keys(selector.MatchLabels)) {
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
 			WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(selector.MatchLabels[key]))
@@ -28,6 +30,15 @@ func nodes(selector *metav1.LabelSelector, kind model.Label) *corev1ac.AffinityA
 		// The plan is made for GPUs of one kind; the selector may select others besides.
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
 			WithKey(kind.Key).WithOperator(corev1.NodeSelectorOpIn).WithValues(kind.Value))
+	}
+	if ws.Resource.InstanceType == "" {
+		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
+			WithKey(nodeclaim.LabelNodePool).WithOperator(corev1.NodeSelectorOpNotIn).WithValues(nodeclaim.PoolName))
+	} else {
+		for _, key := range slices.Sorted(maps.Keys(owned(ws))) {
+			term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
+				WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(owned(ws)[key]))
+		}
 	}
 	return corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().
 		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.NodeSelector().WithNodeSelectorTerms(term)))

@@ -53,7 +53,7 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithVolumes(volumes(s)...).
 			WithVolumes(engineVolumes(s)...).
 			WithVolumes(adapterVolumes(s)...).
-			WithAffinity(nodes(ws.Resource.LabelSelector, s.Plan.Kind())).
+			WithAffinity(nodes(ws, s.Plan.Kind())).
 			WithTolerations(tolerations()...).
 			WithSecurityContext(unprivileged()).
 			WithImagePullSecrets(references(s.PullSecrets)...).

@@ -89,14 +89,14 @@ func TestSelectorsBecomeNodeAffinity(t *testing.T) {
 	}{
 		"labels, sorted": {
 			metav1.LabelSelector{MatchLabels: map[string]string{"b": "2", "a": "1"}},
-			"[{key: a, operator: In, values: ['1']}, {key: b, operator: In, values: ['2']}]",
+			"[{key: a, operator: In, values: ['1']}, {key: b, operator: In, values: ['2']}, {key: karpenter.sh/nodepool, operator: NotIn, values: [kaito]}]",
 		},
 		"expressions": {
 			metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 				{Key: "gpu", Operator: metav1.LabelSelectorOpExists},
 				{Key: "zone", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"a", "b"}},
 			}},
-			"[{key: gpu, operator: Exists}, {key: zone, operator: NotIn, values: [a, b]}]",
+			"[{key: gpu, operator: Exists}, {key: zone, operator: NotIn, values: [a, b]}, {key: karpenter.sh/nodepool, operator: NotIn, values: [kaito]}]",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

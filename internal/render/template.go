@@ -13,7 +13,7 @@ import (
 func fromTemplate(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 	pod := copyOf(s.Template)
 	pod.WithLabels(servers(s.Workspace))
-	pod.Spec.Affinity = alsoOn(pod.Spec.Affinity, nodes(s.Workspace.Resource.LabelSelector, s.Plan.Kind()))
+	pod.Spec.Affinity = alsoOn(pod.Spec.Affinity, nodes(s.Workspace, s.Plan.Kind()))
 	for _, t := range tolerations() {
 		if !slices.ContainsFunc(pod.Spec.Tolerations, func(have corev1ac.TolerationApplyConfiguration) bool { return hash(have) == hash(t) }) {
 			pod.Spec.WithTolerations(t)

@@ -44,15 +44,16 @@ const (
 
 // CheckJob is the Job that checks data and the push before a node is asked for. It runs
 // on any node; with data on a volume it runs where the training will, because the first
-// pod that mounts a volume may decide where the volume is.
+// pod that mounts a volume may decide where the volume is. Nodes that are made on demand
+// are not there yet: then it runs on any node, volume or not.
 //
 // A Job's template cannot be changed: both Jobs are applied once for a run.
 func CheckJob(t Tuning) *batchv1ac.JobApplyConfiguration {
 	spec := podSpec(t, checkGrace).
 		WithInitContainers(installTuner(t)).
 		WithContainers(checks(t)...)
-	if t.InputVolume != nil {
-		spec.WithAffinity(nodes(t.Workspace.Resource.LabelSelector, t.Plan.Kind())).WithTolerations(tolerations()...)
+	if t.InputVolume != nil && t.Workspace.Resource.InstanceType == "" {
+		spec.WithAffinity(nodes(t.Workspace, t.Plan.Kind())).WithTolerations(tolerations()...)
 	}
 	return job(t, CheckJobName(t.Workspace), v1beta1.RoleCheck, CheckContainer, mostChecks, spec.WithVolumes(volumesOf(t, spec)...))
 }
@@ -66,7 +67,7 @@ func TuneJob(t Tuning) *batchv1ac.JobApplyConfiguration {
 	}
 	spec.WithInitContainers(prepare(t), train(t)).
 		WithContainers(publish(t)).
-		WithAffinity(nodes(t.Workspace.Resource.LabelSelector, t.Plan.Kind())).
+		WithAffinity(nodes(t.Workspace, t.Plan.Kind())).
 		WithTolerations(tolerations()...)
 	return job(t, t.Workspace.Name, v1beta1.RoleTune, TrainContainer, mostResumes, spec.WithVolumes(volumesOf(t, spec)...))
 }

@@ -52,7 +52,7 @@ func Cause(ws *v1beta1.Workspace) (cause metav1.Condition, ok bool) {
 	ready := meta.FindStatusCondition(ws.Status.Conditions, v1beta1.ConditionWorkspaceReady)
 	switch {
 	case !ws.DeletionTimestamp.IsZero():
-		return metav1.Condition{Reason: ReasonDeleting, Message: "The Workspace is being deleted"}, true
+		return metav1.Condition{Reason: ReasonDeleting, Message: deleting(ws)}, true
 	case len(ws.Status.Conditions) == 0:
 		return metav1.Condition{Reason: ReasonUnobserved, Message: "No operator has looked at this Workspace yet"}, true
 	case ready != nil && ready.ObservedGeneration < ws.Generation:
@@ -66,6 +66,14 @@ func Cause(ws *v1beta1.Workspace) (cause metav1.Condition, ok bool) {
 		}
 	}
 	return metav1.Condition{}, false
+}
+
+// deleting says what a deletion waits for, as far as the operator has said it.
+func deleting(ws *v1beta1.Workspace) string {
+	if c := meta.FindStatusCondition(ws.Status.Conditions, v1beta1.ConditionNodeClaimReady); c != nil && c.Reason == v1beta1.ReasonDeleting {
+		return c.Message
+	}
+	return "The Workspace is being deleted"
 }
 
 // Line is the cause in one line, or nothing.

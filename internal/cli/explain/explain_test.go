@@ -93,7 +93,7 @@ func TestEveryKnownCauseHasANextStep(t *testing.T) {
 			ws.Resource.LabelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"apps": "tiny"}}
 			r := Report{Name: "tiny", Namespace: "chat", Cause: &Condition{Type: "X", Reason: reason}}
 			got := advise(seen{workspace: ws}, r, "kaito")
-			for _, left := range []string{"EDIT", "LABEL", "DESCRIBE", "LOGS", "SELECTOR", "PROGRAM", " ON", "NAME "} {
+			for _, left := range []string{"EDIT", "ANEW", "LABEL", "DESCRIBE", "LOGS", "SELECTOR", "PROGRAM", " ON", "NAME "} {
 				if strings.Contains(got, left) {
 					t.Errorf("%q still holds %q", got, left)
 				}
@@ -112,7 +112,7 @@ func TestEveryReasonOfTheAPIIsKnown(t *testing.T) {
 	noCause := []string{
 		"ReasonAccepted", "ReasonNodesReady", "ReasonNotAccepted", "ReasonResourceReady", "ReasonInferenceReady", "ReasonServingPreviousVersion",
 		"ReasonWorkspaceReady", "ReasonWorkspaceNotReady", "ReasonWorkspaceSucceeded", "ReasonWorkspacePending",
-		"ReasonJobStarted", "ReasonAdapterPublished", "ReasonNotRequested", "ReasonServingPreviousRun", "ReasonWorkspaceFailed",
+		"ReasonNodeClaimsReady", "ReasonJobStarted", "ReasonAdapterPublished", "ReasonNotRequested", "ReasonServingPreviousRun", "ReasonWorkspaceFailed",
 	}
 	found := 0
 	look := func(n ast.Node) bool {
@@ -130,7 +130,7 @@ func TestEveryReasonOfTheAPIIsKnown(t *testing.T) {
 		}
 		return true
 	}
-	for _, name := range []string{"workspace_conditions.go", "tuning_conditions.go"} {
+	for _, name := range []string{"workspace_conditions.go", "tuning_conditions.go", "node_conditions.go"} {
 		source, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "api", "v1beta1", name), nil, 0)
 		if err != nil {
 			t.Fatal(err)

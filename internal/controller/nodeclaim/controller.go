@@ -119,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if !Ours(claim) {
+	if !nodeclaim.Ours(claim) {
 		return ctrl.Result{}, nil
 	}
 	after, err := r.pass(ctx, claim)

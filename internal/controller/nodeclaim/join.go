@@ -149,6 +149,7 @@ func registered(claim *nodeclaim.NodeClaim, have *corev1.Node, offer node.Offer,
 	maps.Copy(n.Labels, claim.Labels)
 	n.Labels[labelRegistered] = "true"
 	n.Labels[nodeclaim.LabelKey] = string(key)
+	n.Labels[nodeclaim.LabelClass] = nodeclaim.ClassName
 	if offer.CapacityType != "" {
 		n.Labels[nodeclaim.LabelCapacityType] = offer.CapacityType
 	}

@@ -119,7 +119,7 @@ func (l *ledger) machines(claims []nodeclaim.NodeClaim, now time.Time) []Machine
 	seen := map[types.UID]bool{}
 	for i := range claims {
 		claim := &claims[i]
-		if !Ours(claim) {
+		if !nodeclaim.Ours(claim) {
 			continue
 		}
 		own, asked := l.asks[claim.UID]

@@ -10,21 +10,6 @@ import (
 	"kaito.sh/kaito/internal/nodeclaim"
 )
 
-// Ours says whether a claim is ours to serve: its class says so, or its label. A claim of a
-// NodePool with another class is Karpenter's, whatever its labels.
-func Ours(claim *nodeclaim.NodeClaim) bool {
-	if ref := claim.Spec.NodeClassRef; ref != nil && ref.Group == nodeclaim.ClassGroup && ref.Kind == nodeclaim.ClassKind {
-		return true
-	}
-	for _, owner := range claim.OwnerReferences {
-		if owner.Kind == "NodePool" {
-			return false
-		}
-	}
-	_, labelled := claim.Labels[nodeclaim.LabelWorkspace]
-	return labelled
-}
-
 // ResourceStorage is how a claim asks for the size of its disk: no node ever shows it.
 const ResourceStorage = corev1.ResourceStorage
 

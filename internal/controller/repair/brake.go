@@ -34,7 +34,7 @@ func (l *ledger) brake(claim *nodeclaim.NodeClaim, all []nodeclaim.NodeClaim, re
 	total, busy := 0, 0
 	for i := range all {
 		other := &all[i]
-		if other.Labels[corev1.LabelInstanceTypeStable] != kind || !ours(other) {
+		if other.Labels[corev1.LabelInstanceTypeStable] != kind || !nodeclaim.Ours(other) {
 			continue
 		}
 		total++

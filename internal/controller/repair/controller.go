@@ -202,13 +202,7 @@ func (r *Reconciler) look(ctx context.Context, claim *nodeclaim.NodeClaim, c *ch
 
 // concerns says whose claims are looked at: ours, that were good once and are not on their way out.
 func concerns(claim *nodeclaim.NodeClaim) bool {
-	return ours(claim) && claim.DeletionTimestamp.IsZero() && claim.Status.NodeName != "" && claim.StatusConditions().IsTrue(nodeclaim.ConditionInitialized)
-}
-
-// ours are claims of our class.
-func ours(claim *nodeclaim.NodeClaim) bool {
-	class := claim.Spec.NodeClassRef
-	return class != nil && class.Group == nodeclaim.ClassGroup && class.Kind == nodeclaim.ClassKind
+	return nodeclaim.Ours(claim) && claim.DeletionTimestamp.IsZero() && claim.Status.NodeName != "" && claim.StatusConditions().IsTrue(nodeclaim.ConditionInitialized)
 }
 
 func key(cluster string, claim *nodeclaim.NodeClaim) node.Key {

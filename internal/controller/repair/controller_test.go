@@ -276,11 +276,14 @@ func TestWhoIsLookedAt(t *testing.T) {
 		edit func(*nodeclaim.NodeClaim)
 		want bool
 	}{
-		"a claim that was good once":    {func(*nodeclaim.NodeClaim) {}, true},
-		"one that never was":            {func(c *nodeclaim.NodeClaim) { c.Status.Conditions = nil }, false},
-		"one on its way out":            {func(c *nodeclaim.NodeClaim) { c.DeletionTimestamp = &metav1.Time{Time: time.Now()} }, false},
-		"one of another provisioner":    {func(c *nodeclaim.NodeClaim) { c.Spec.NodeClassRef.Kind = "AKSNodeClass" }, false},
-		"one of no class":               {func(c *nodeclaim.NodeClaim) { c.Spec.NodeClassRef = nil }, false},
+		"a claim that was good once": {func(*nodeclaim.NodeClaim) {}, true},
+		"one that never was":         {func(c *nodeclaim.NodeClaim) { c.Status.Conditions = nil }, false},
+		"one on its way out":         {func(c *nodeclaim.NodeClaim) { c.DeletionTimestamp = &metav1.Time{Time: time.Now()} }, false},
+		"one of another provisioner": {func(c *nodeclaim.NodeClaim) {
+			c.Spec.NodeClassRef.Kind = "AKSNodeClass"
+			delete(c.Labels, nodeclaim.LabelWorkspace)
+		}, false},
+		"one of no class":               {func(c *nodeclaim.NodeClaim) { c.Spec.NodeClassRef, c.Labels = nil, nil }, false},
 		"one whose node has no name":    {func(c *nodeclaim.NodeClaim) { c.Status.NodeName = "" }, false},
 		"of whatever name the class is": {func(c *nodeclaim.NodeClaim) { c.Spec.NodeClassRef.Name = "mine" }, true},
 	} {

@@ -136,6 +136,10 @@ func TestBrake(t *testing.T) {
 	t.Parallel()
 	going := func(c *nodeclaim.NodeClaim) { c.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} }
 	other := func(c *nodeclaim.NodeClaim) { c.Labels[corev1.LabelInstanceTypeStable] = "Standard_NC6s_v3" }
+	stranger := func(c *nodeclaim.NodeClaim) {
+		c.Spec.NodeClassRef = nil
+		delete(c.Labels, nodeclaim.LabelWorkspace)
+	}
 	fleet := func(n int, edits ...func(*nodeclaim.NodeClaim)) []nodeclaim.NodeClaim {
 		var all []nodeclaim.NodeClaim
 		for i := range n {
@@ -160,7 +164,7 @@ func TestBrake(t *testing.T) {
 		"three within the hour":                 {booked: 3, after: 59 * time.Minute, why: "3 nodes of Workspace team/chat were replaced within an hour"},
 		"two within the hour":                   {booked: 2},
 		"three, an hour ago":                    {booked: 3, after: time.Hour},
-		"claims of others have no part in this": {all: fleet(9, going, func(c *nodeclaim.NodeClaim) { c.Spec.NodeClassRef = nil })},
+		"claims of others have no part in this": {all: fleet(9, going, stranger)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

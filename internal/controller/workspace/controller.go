@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -25,6 +26,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/kube"
+	"kaito.sh/kaito/internal/nodeclaim"
 )
 
 const (
@@ -42,6 +44,8 @@ type Reconciler struct {
 	cached  client.Reader
 	live    client.Reader
 	writer  *kube.Writer
+	claims  Claims
+	nodes   *kube.Writer
 	record  events.EventRecorder
 	clock   clock.PassiveClock
 
@@ -61,6 +65,10 @@ type Inputs struct {
 	Live client.Reader
 	// Writer writes.
 	Writer *kube.Writer
+	// Claims reads NodeClaims, and NodeWriter writes them: past the manager's cache, which
+	// would begin to keep all of them.
+	Claims     Claims
+	NodeWriter *kube.Writer
 	// Recorder takes events.
 	Recorder events.EventRecorder
 	// Clock dates conditions.
@@ -77,12 +85,27 @@ type Inputs struct {
 type Meter interface {
 	// Started takes the phases of a start, once its server answers.
 	Started(v1beta1.StartupStatus)
+	// Asked counts a node of a type that was asked for, Released one that was given back.
+	Asked(instanceType string)
+	Released(instanceType string)
+}
+
+// Claims reads the NodeClaims of Workspaces. In all its answers known is false where the
+// cluster has no such kind.
+type Claims interface {
+	// Watch tells of each Workspace whose claims change, until ctx ends, and calls appeared
+	// when there is more to know than before. It returns once what there is has been read.
+	Watch(ctx context.Context, changed func(types.NamespacedName), appeared func()) error
+	// Of are the claims of a Workspace as they were read; they are not to be changed.
+	Of(ctx context.Context, workspace types.NamespacedName) (claims []nodeclaim.NodeClaim, known bool, err error)
+	// Live are the same, asked of the API server.
+	Live(ctx context.Context, workspace types.NamespacedName) (claims []nodeclaim.NodeClaim, known bool, err error)
 }
 
 // New makes a Reconciler.
 func New(in Inputs) *Reconciler {
 	return &Reconciler{
-		planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, record: in.Recorder, clock: in.Clock,
+		planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, claims: in.Claims, nodes: in.NodeWriter, record: in.Recorder, clock: in.Clock,
 		startups: in.Startups, tunings: in.Tunings, meter: in.Meter, echoes: &echoes{},
 	}
 }
@@ -90,23 +113,24 @@ func New(in Inputs) *Reconciler {
 // Reconcile makes one pass over one Workspace.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	o, err := r.observe(ctx, req.NamespacedName)
-	if apierrors.IsNotFound(err) || err == nil && !o.ws.DeletionTimestamp.IsZero() {
+	switch {
+	case apierrors.IsNotFound(err):
 		r.tunings.Forget(req.NamespacedName)
-	}
-	if err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if !o.ws.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // children go with their owner
+		return ctrl.Result{}, r.sweep(ctx, req.NamespacedName)
+	case err != nil:
+		return ctrl.Result{}, err
+	case !o.ws.DeletionTimestamp.IsZero():
+		r.tunings.Forget(req.NamespacedName)
+		return ctrl.Result{}, r.letGo(ctx, o) // children go with their owner
 	}
 	d := r.planner.decide(o)
-	more, err := r.act(ctx, o, d)
-	if apierrors.IsAlreadyExists(err) {
-		if err := r.lookLive(ctx, &o, d); err != nil {
-			return ctrl.Result{}, err
-		}
-		d = r.planner.decide(o)
-		more, err = r.act(ctx, o, d)
+	d, surplus, err := r.demandNodes(ctx, &o, d)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	d, more, err := r.actTwice(ctx, &o, d)
+	if err == nil && !more {
+		err = r.releaseNodes(ctx, o, surplus)
 	}
 	switch {
 	case more:
@@ -124,6 +148,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, errors.Join(err, r.report(ctx, o.ws, d))
 }
 
+// actTwice acts, and once more where the API server has what the cache has not.
+func (r *Reconciler) actTwice(ctx context.Context, o *observed, d decision) (decision, bool, error) {
+	more, err := r.act(ctx, *o, d)
+	if !apierrors.IsAlreadyExists(err) {
+		return d, more, err
+	}
+	if err := r.lookLive(ctx, o, d); err != nil {
+		return d, false, err
+	}
+	d = r.planner.decide(*o)
+	more, err = r.act(ctx, *o, d)
+	return d, more, err
+}
+
 // SetupWith registers the controller and what it watches.
 func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 	if err := index(ctx, mgr.GetFieldIndexer()); err != nil {
@@ -139,6 +177,7 @@ func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.byNode), builder.WithPredicates(nodeNews())).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfig), builder.WithPredicates(configNews())).
 		WatchesRawSource(source.Func(r.answers)).
+		WatchesRawSource(source.Func(r.watchClaims)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent, ReconciliationTimeout: passLimit}).
 		Complete(r)
 	if err != nil {

@@ -42,6 +42,13 @@ func options() config.Operator {
 	}
 }
 
+// provisioning has nodes made.
+func provisioning() config.Operator {
+	o := options()
+	o.NodeProvisioning = true
+	return o
+}
+
 // start runs an operator until the test ends or stop is called, which returns how it ended.
 func start(t *testing.T, cfg config.Operator, edits ...func(*rest.Config)) (stop func() error) {
 	t.Helper()

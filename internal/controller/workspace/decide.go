@@ -4,9 +4,9 @@ import (
 	"errors"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/catalog"
@@ -30,6 +30,8 @@ type Planner struct {
 	Images Images
 	// Sources say where weights come from.
 	Sources Sources
+	// NoProvisioning is true where no nodes are to be made.
+	NoProvisioning bool
 }
 
 // Images are the references that the operator was given.
@@ -45,6 +47,10 @@ type Images struct {
 // decision is what a pass has chosen: conditions, what to apply, what to report.
 type decision struct {
 	accepted, nodes, inference metav1.Condition
+	// claims is NodeClaimReady, wish what is wanted of NodeClaims; both of a Workspace whose
+	// nodes are made for it.
+	claims metav1.Condition
+	wish   wish
 	// final is true when only an edit can help.
 	final bool
 	// serving is what to apply; nil leaves the children as they are.
@@ -85,6 +91,10 @@ type thought struct {
 	fit []model.NodeShape
 	// old names the nodes that match and cannot mount a model image, with what they have.
 	old []string
+	// instance is the type of the nodes that are made.
+	instance instance.Type
+	// short says why fewer nodes are there than are wanted.
+	short metav1.Condition
 	// trial is what a tuning knows besides.
 	trial trial
 }
@@ -96,14 +106,25 @@ func (p Planner) decide(o observed) decision {
 	}
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, readAdapters, refuseImage, readSettings, refuseSelector, findNodes, fitTemplate, fitModel, noteSettings} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, readAdapters, refuseImage, readSettings, refuseSelector, refuseInstanceType, askForServers, findNodes, fitTemplate, fitModel, noteSettings} {
 		if s(p, t) {
 			t.waits()
-			return t.decision
+			return p.settle(t)
 		}
 	}
 	t.decision.inference = judge(t)
 	t.decision.startup = startup(t)
+	return p.settle(t)
+}
+
+// settle says where the nodes stand that are made for the Workspace.
+func (p Planner) settle(t *thought) decision {
+	if provisions(t.ws) {
+		t.decision.claims = p.claims(t)
+		if t.short.Type != "" && t.decision.nodes.Status == metav1.ConditionTrue {
+			t.decision.nodes = t.short
+		}
+	}
 	return t.decision
 }
 
@@ -170,17 +191,31 @@ func refuseSelector(_ Planner, t *thought) bool {
 // findNodes keeps the nodes that can take a pod now. Missing ones are no
 // rejection: nodes may join later.
 func findNodes(p Planner, t *thought) bool {
+	if provisions(t.ws) {
+		return p.findMade(t)
+	}
 	if len(t.observed.nodes) == 0 {
 		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
 		return true
 	}
-	var not []string
+	not := p.pick(t, unusable)
+	if len(t.fit) == 0 {
+		t.decision.nodes = v1beta1.NodesNotReady(not)
+		return true
+	}
+	return false
+}
+
+// pick sorts the nodes into those that can take a pod now and those that cannot, which
+// it returns with why.
+func (p Planner) pick(t *thought, judge func(*corev1.Node) string) (not []string) {
+	t.fit, t.old = nil, nil
 	for i := range t.observed.nodes {
 		n := &t.observed.nodes[i]
 		if why := tooOld(n); why != "" && n.DeletionTimestamp.IsZero() {
 			t.old = append(t.old, n.Name+" "+why)
 		}
-		if why := unusable(n); why != "" {
+		if why := judge(n); why != "" {
 			not = append(not, n.Name+" "+why)
 			continue
 		}
@@ -188,11 +223,7 @@ func findNodes(p Planner, t *thought) bool {
 	}
 	slices.Sort(not)
 	slices.Sort(t.old)
-	if len(t.fit) == 0 {
-		t.decision.nodes = v1beta1.NodesNotReady(not)
-		return true
-	}
-	return false
+	return not
 }
 
 // fitTemplate runs as many pods as the user says, and takes their word for what fits.
@@ -201,7 +232,7 @@ func fitTemplate(_ Planner, t *thought) bool {
 		return false
 	}
 	t.decision.nodes = v1beta1.NodesCanRun(names(t.fit))
-	t.serving = &render.Serving{Workspace: t.ws, Template: t.template, Plan: model.Plan{Nodes: int(max(1, ptr.Deref(t.ws.Resource.Count, 1)))}}
+	t.serving = &render.Serving{Workspace: t.ws, Template: t.template, Plan: model.Plan{Nodes: podsOf(t.ws)}}
 	return false
 }
 
@@ -294,6 +325,9 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 	if d.tuning != nil {
 		status.Tuning = d.tuning
 	}
+	if d.wish.demand == askForNodes {
+		status.TargetNodeCount = new(int32(d.wish.nodes))
+	}
 	if d.serving != nil {
 		nodes := int32(d.serving.Plan.Nodes)
 		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving)
@@ -313,12 +347,20 @@ func (d decision) conditions() []metav1.Condition {
 	case d.inference.Status != metav1.ConditionTrue:
 		ready = v1beta1.WorkspaceNotReady(d.inference)
 	}
-	return []metav1.Condition{d.accepted, d.nodes, resources, d.inference, ready, v1beta1.WorkspaceSucceeded(ready)}
+	return d.withClaims([]metav1.Condition{d.accepted, d.nodes, resources, d.inference, ready, v1beta1.WorkspaceSucceeded(ready)})
+}
+
+// withClaims puts NodeClaimReady behind Accepted where nodes are made.
+func (d decision) withClaims(all []metav1.Condition) []metav1.Condition {
+	if d.claims.Type == "" {
+		return all
+	}
+	return slices.Insert(all, 1, d.claims)
 }
 
 // resources sums up what is needed before a pod can start.
 func (d decision) resources() metav1.Condition {
-	for _, c := range []metav1.Condition{d.accepted, d.nodes} {
+	for _, c := range d.withClaims([]metav1.Condition{d.accepted, d.nodes}) {
 		if c.Status != metav1.ConditionTrue {
 			return v1beta1.ResourceNotReady(c)
 		}
@@ -341,5 +383,3 @@ func (d decision) state(before v1beta1.WorkspaceState) v1beta1.WorkspaceState {
 	}
 	return v1beta1.StatePending
 }
-
-// planStatus is how a model is run; of a template nothing is known.

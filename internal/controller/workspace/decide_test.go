@@ -13,6 +13,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	shipped "kaito.sh/kaito/catalog"
 	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/testkit"
 )
@@ -23,7 +24,11 @@ func planner(t *testing.T) Planner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Planner{Catalog: models, Images: Images{
+	types, err := instance.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Planner{Catalog: models, Instances: types, Images: Images{
 		Runner:  "registry.local:5000/kaito/runner:dev",
 		Engines: map[string]string{"llamacpp": "registry.local:5000/kaito/llamacpp:dev"},
 	}, Sources: Sources{Models: "registry.local:5000/kaito/models", Hub: "https://huggingface.co"}}
@@ -129,7 +134,9 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 			state: v1beta1.StateFailed,
 		},
 		"what a later version brings is refused, not ignored": {
-			o:     observed{ws: workspace(func(ws *v1beta1.Workspace) { ws.Resource.InstanceType = "Standard_NC6s_v3" }), nodes: node()},
+			o: observed{ws: workspace(func(ws *v1beta1.Workspace) {
+				ws.Resource.Partition = &v1beta1.PartitionSpec{Mode: v1beta1.PartitionMIG}
+			}), nodes: node()},
 			want:  []string{"Accepted=False/NotYetSupported", "NodesReady=Unknown/NotAccepted", "InferenceReady=False/NotYetSupported"},
 			state: v1beta1.StateFailed,
 		},

@@ -2,29 +2,17 @@ package workspace
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"kaito.sh/kaito/api/v1beta1"
 )
 
-// refuseWhatComesLater is honest about fields that this version does not act on.
+// refuseWhatComesLater is honest about a field that this version does not act on.
 func refuseWhatComesLater(_ Planner, t *thought) bool {
-	ws := t.ws
-	var fields []string
-	for field, set := range map[string]bool{
-		"resource.instanceType": ws.Resource.InstanceType != "",
-		"resource.partition":    ws.Resource.Partition != nil,
-	} {
-		if set {
-			fields = append(fields, field)
-		}
-	}
-	if len(fields) == 0 {
+	if t.ws.Resource.Partition == nil {
 		return false
 	}
-	slices.Sort(fields)
-	t.accepted, t.final = v1beta1.NotYetSupported(fields), true
+	t.accepted, t.final = v1beta1.NotYetSupported([]string{"resource.partition"}), true
 	return true
 }
 

@@ -3,6 +3,7 @@ package workspace
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/runner/contract"
 )
 
@@ -22,7 +24,13 @@ type observed struct {
 	ws *v1beta1.Workspace
 	// selectorError says why the label selector cannot be used, or is nil.
 	selectorError error
-	// nodes are those that the selector selects.
+	// claims are the NodeClaims of the Workspace, by ordinal and attempt, those on their way
+	// out included; earlier are those of an earlier Workspace of its name. claimsKnown is
+	// false where the cluster has no such kind.
+	claims, earlier []nodeclaim.NodeClaim
+	claimsKnown     bool
+	// nodes are those that the selector selects; of a Workspace whose nodes are made for it,
+	// those that have been made.
 	nodes []corev1.Node
 	// pods are those of the Workspace that serve, jobPods those that check and train.
 	pods, jobPods []corev1.Pod
@@ -53,6 +61,9 @@ type handle struct{ kind, name string }
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (observed, error) {
 	o := observed{ws: &v1beta1.Workspace{}, have: map[handle]client.Object{}}
 	if err := r.cached.Get(ctx, key, o.ws); err != nil {
+		return o, err
+	}
+	if err := r.observeClaims(ctx, key, &o); err != nil {
 		return o, err
 	}
 	if err := r.observeNodes(ctx, &o); err != nil {
@@ -94,6 +105,8 @@ func (r *Reconciler) observeNodes(ctx context.Context, o *observed) error {
 	case selector.Empty():
 		o.selectorError = errEmptySelector
 		return nil
+	case provisions(o.ws):
+		return r.observeMade(ctx, o)
 	}
 	var nodes corev1.NodeList
 	selected := append(asItIs(), client.MatchingLabelsSelector{Selector: selector})
@@ -103,7 +116,40 @@ func (r *Reconciler) observeNodes(ctx context.Context, o *observed) error {
 	if err := r.cached.List(ctx, &nodes, selected...); err != nil {
 		return fmt.Errorf("list nodes that match %q: %w", selector, err)
 	}
-	o.nodes = nodes.Items
+	o.nodes = slices.DeleteFunc(nodes.Items, made)
+	return nil
+}
+
+// made is true of a node that was made for some Workspace: whoever pays for it has it.
+func made(n corev1.Node) bool { return n.Labels[nodeclaim.LabelNodePool] == nodeclaim.PoolName }
+
+// observeClaims reads the NodeClaims. A Workspace on nodes of its user's own needs them
+// only to clean up after an earlier one.
+func (r *Reconciler) observeClaims(ctx context.Context, key types.NamespacedName, o *observed) error {
+	all, known, err := r.claims.Of(ctx, key)
+	if err != nil && provisions(o.ws) {
+		return err
+	}
+	o.claimsKnown = known
+	o.claims, o.earlier = sortClaims(o.ws, all)
+	return nil
+}
+
+// observeMade reads the nodes of the claims that stand.
+func (r *Reconciler) observeMade(ctx context.Context, o *observed) error {
+	for _, claim := range standing(o.claims) {
+		if claim.Status.NodeName == "" {
+			continue
+		}
+		var n corev1.Node
+		err := r.cached.Get(ctx, types.NamespacedName{Name: claim.Status.NodeName}, &n, client.UnsafeDisableDeepCopy)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("look for node %q: %w", claim.Status.NodeName, err)
+		}
+		if err == nil {
+			o.nodes = append(o.nodes, n)
+		}
+	}
 	return nil
 }
 

@@ -57,22 +57,25 @@ func (p Planner) decideTuning(o observed) decision {
 	}
 	t.workers = workers(slices.Concat(o.pods, o.jobPods))
 	t.job = v1beta1.JobNotStarted(v1beta1.CheckingDataset())
-	for _, s := range []step{refuseLaterOfTuning, refuseStrangers, findTunable, refusePlaces, readTraining, refuseSelector, nameRun, stopOtherRun} {
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, findTunable, refusePlaces, readTraining, refuseSelector, refuseInstanceType, nameRun, stopOtherRun} {
 		if s(p, t) {
 			t.waitsForTuning()
-			return t.finish()
+			return p.finish(t)
 		}
 	}
 	p.run(t)
-	return t.finish()
+	return p.finish(t)
 }
 
 // finish hands over the status of the run.
-func (t *thought) finish() decision {
+func (p Planner) finish(t *thought) decision {
 	if t.trial.run != "" {
 		t.decision.tuning = &t.trial.status
 	}
-	return t.decision
+	if t.final && t.tuneJob == nil && !t.servesEarlier() {
+		t.release()
+	}
+	return p.settle(t)
 }
 
 // run goes on where the status of the run says it stands.
@@ -89,15 +92,6 @@ func (p Planner) run(t *thought) {
 	default:
 		p.training(t)
 	}
-}
-
-// refuseLaterOfTuning is honest about a field that this version does not act on.
-func refuseLaterOfTuning(_ Planner, t *thought) bool {
-	if t.ws.Resource.Partition == nil {
-		return false
-	}
-	t.accepted, t.final = v1beta1.NotYetSupported([]string{"resource.partition"}), true
-	return true
 }
 
 // findTunable finds the model and what is known of tuning it.
@@ -155,16 +149,43 @@ func (t *thought) accept() {
 	t.accepted = v1beta1.AcceptedTuning(t.model.ID, t.notes...)
 }
 
-// room looks for nodes that can train and then serve, and plans both. It says
-// whether a run can begin; where not, the conditions say why.
+// room looks for nodes that can train and then serve, has them made where the Workspace
+// asks for that, and plans both. It says whether a run can begin; where not, the
+// conditions say why.
 func (p Planner) room(t *thought, longest int) bool {
-	if t.ws.Resource.InstanceType != "" {
-		t.decision.nodes = v1beta1.NodesNotProvisioned(t.ws.Resource.InstanceType, metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
-		return false
+	if provisions(t.ws) {
+		if !p.roomOnType(t, longest) {
+			return false
+		}
+		t.askForTrainer()
 	}
-	if findNodes(p, t) {
-		return false
+	return !findNodes(p, t) && p.roomOn(t, longest)
+}
+
+// roomOnType judges a type before there is a node of it. What a retired type could take
+// is not judged: the cloud's own answer is what its user needs to see.
+func (p Planner) roomOnType(t *thought, longest int) bool {
+	if t.instance.Retired || len(t.observed.nodes) > 0 {
+		return true
 	}
+	t.fit = []model.NodeShape{typeShape(t.instance)}
+	fits := p.roomOn(t, longest)
+	t.fit, t.decision.nodes = nil, metav1.Condition{}
+	if !fits {
+		t.decision.nodes = v1beta1.NodesTooSmall()
+	}
+	return fits
+}
+
+// askForTrainer wants the one node on which a run is trained and served.
+func (t *thought) askForTrainer() {
+	if provisions(t.ws) {
+		t.ask(1, t.tuned.wants.Plan.Disk+t.model.Forms[model.FormHF].Size*2+t.tuned.wants.DataBytes)
+	}
+}
+
+// roomOn plans a training, and the server behind it, on the nodes that fit.
+func (p Planner) roomOn(t *thought, longest int) bool {
 	plan, nodes, err := estimate.Tune(t.model, t.trial.settings.LoadOf(longest), t.fit)
 	if err != nil {
 		t.doesNotFit(sentence(err))
@@ -187,7 +208,7 @@ func (p Planner) room(t *thought, longest int) bool {
 
 // doesNotFit refuses; a larger node that joins is judged at once.
 func (t *thought) doesNotFit(why string) {
-	t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", why)
+	t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", ofType(why, t.instance))
 	t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 }
 

@@ -364,13 +364,6 @@ func TestSettingsOfATrainingAreReadBeforeAnythingRuns(t *testing.T) {
 	}
 }
 
-func TestAnInstanceTypeIsCheckedForAndThenWaitsHonestly(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, tuningWorkspace(testkit.InstanceType("Standard_NC6s_v3")))
-	s.checkedWell().says("Accepted=True/Accepted", "ResourceReady=False/NotYetSupported", "JobStarted=False/NotYetSupported").
-		tells(v1beta1.ConditionResourceReady, "Standard_NC6s_v3").wants(leave, leave)
-}
-
 func TestProgressStandsInTheStatus(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, tuningWorkspace(), *testkit.Node("n1")).trainsNow()

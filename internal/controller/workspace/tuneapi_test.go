@@ -3,6 +3,8 @@ package workspace_test
 import (
 	"encoding/json"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,12 +21,14 @@ import (
 	"kaito.sh/kaito/api/v1alpha1"
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/config"
+	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/testkit"
 )
 
 func tuningOptions() config.Operator {
 	o := options()
+	o.NodeProvisioning = true
 	o.GateImage, o.TunerImage, o.TunerGPUImage = "registry.local:5000/kaito/gate:dev", "registry.local:5000/kaito/tuner:dev", "registry.local:5000/kaito/tuner-gpu:dev"
 	return o
 }
@@ -164,11 +168,26 @@ func TestTheTargetsPlaceholdersAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := child(t, c, namespace, old.Name+"-check", &batchv1.Job{})
+	if all := claimsOf(t, c, ws); len(all) > 0 {
+		t.Errorf("%d nodes are asked for before the data is checked", len(all))
+	}
 	data := contract.Dataset{Files: 1, Bytes: 10, Digest: "sha256:d", Format: "messages", Rows: 10, Tokens: 100, LongestRow: 20}
 	podOf(t, c, check, "check", 0, contract.Result{Reason: contract.Done, Dataset: &data})
 	end(t, c, check, true)
-	is(t, c, ws, v1beta1.ConditionResourceReady, v1beta1.ReasonNotYetSupported)
-	if got := ws.Resource.InstanceType; got != "Standard_NC6s_v3" {
-		t.Errorf("the instance type is %q", got)
+	claim := claims(t, c, ws, 1)[0]
+	if got := claim.Spec.Requirements[0].Values; !slices.Equal(got, []string{"Standard_NC6s_v3"}) || claim.Labels["app"] != "tuning-phi-3" {
+		t.Errorf("the claim asks for %v with %v", got, claim.Labels)
+	}
+	if gpus := claim.Spec.Resources.Requests["nvidia.com/gpu"]; gpus.Value() != 1 || len(claim.Spec.Taints) != 1 {
+		t.Errorf("the claim asks for %v and has the taints %v", claim.Spec.Resources.Requests, claim.Spec.Taints)
+	}
+	// The door of the hardware: the cloud's refusal, and what is sold instead.
+	refuse(t, c, &claim, nodeclaim.ReasonSKUUnavailable, "SkuNotAvailable: The requested VM size Standard_NC6s_v3 is not available in location swedencentral.")
+	is(t, c, ws, v1beta1.ConditionResourceReady, nodeclaim.ReasonSKUUnavailable)
+	message := condition(t, c, ws, v1beta1.ConditionResourceReady).Message
+	for _, want := range []string{"SkuNotAvailable: The requested VM size Standard_NC6s_v3 is not available", "create the Workspace anew with Standard_", " or Standard_"} {
+		if !strings.Contains(message, want) {
+			t.Errorf("ResourceReady says %q, want %q", message, want)
+		}
 	}
 }

@@ -64,12 +64,15 @@ func (p Planner) checking(t *thought) {
 	t.stillChecking()
 }
 
-// hopeless refuses what no data set could make fit, where there are nodes to judge by.
+// hopeless refuses what no data set could make fit, where there are nodes or a type to judge by.
 func (p Planner) hopeless(t *thought) bool {
-	if t.ws.Resource.InstanceType != "" || len(t.observed.nodes) == 0 {
-		return false
+	switch {
+	case provisions(t.ws):
+		p.roomOnType(t, shortest)
+	case len(t.observed.nodes) > 0:
+		p.room(t, shortest)
 	}
-	if p.room(t, shortest); !t.final {
+	if !t.final {
 		return false
 	}
 	nodes := t.decision.nodes

@@ -130,6 +130,9 @@ func (p Planner) failedForGood(t *thought) {
 		return
 	}
 	t.accept()
+	if !t.servesEarlier() {
+		t.release() // a retry asks again
+	}
 	if !findNodes(p, t) {
 		t.decision.nodes = v1beta1.NodesCanRun(names(t.fit))
 	}
@@ -137,4 +140,9 @@ func (p Planner) failedForGood(t *thought) {
 	t.succeeded = v1beta1.WorkspaceFailed(t.job)
 	t.tuned.service = true
 	p.servePrevious(t, v1beta1.InferenceWaits(t.job))
+}
+
+// servesEarlier is true where the adapter of an earlier run is to go on answering.
+func (t *thought) servesEarlier() bool {
+	return t.trial.status.ServedRunID != "" && servesTuned(t.ws)
 }

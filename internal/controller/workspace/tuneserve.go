@@ -35,7 +35,11 @@ func (p Planner) published(t *thought) {
 	}
 	if !servesTuned(t.ws) {
 		t.tuned.stop = true
+		t.release()
 		t.decision.nodes = v1beta1.NodesNotNeeded()
+		if provisions(t.ws) {
+			t.decision.nodes = v1beta1.NodesAwaited(p.claims(t))
+		}
 		t.inference, t.summary = v1beta1.NotRequested(), v1beta1.Succeeded()
 		return
 	}
@@ -82,6 +86,7 @@ func (p Planner) servePrevious(t *thought, otherwise metav1.Condition) {
 func (p Planner) serveAdapter(t *thought) bool {
 	t.fit, t.old = nil, nil
 	t.adapters = []render.Adapter{p.tunedAdapter(t)}
+	t.askForTrainer()
 	if findNodes(p, t) {
 		t.inference = stands(t.observed, t.decision.nodes)
 		return false

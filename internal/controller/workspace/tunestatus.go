@@ -15,12 +15,12 @@ func (d decision) tuningConditions() []metav1.Condition {
 	case d.inference.Status != metav1.ConditionTrue:
 		ready = v1beta1.WorkspaceNotReady(d.because())
 	}
-	return []metav1.Condition{d.accepted, d.nodes, resources, d.job, d.inference, ready, d.succeeded}
+	return d.withClaims([]metav1.Condition{d.accepted, d.nodes, resources, d.job, d.inference, ready, d.succeeded})
 }
 
 // because is the first thing on the way to an answer that is not as it should be.
 func (d decision) because() metav1.Condition {
-	for _, c := range []metav1.Condition{d.accepted, d.nodes, d.job} {
+	for _, c := range d.withClaims([]metav1.Condition{d.accepted, d.nodes, d.job}) {
 		if c.Status != metav1.ConditionTrue {
 			return c
 		}

@@ -114,6 +114,7 @@ func longest(s v1beta1.TuningStatus) int {
 
 // trains reports a training whose Job is there.
 func (p Planner) trains(t *thought, pods []corev1.Pod, job metav1.Condition) {
+	t.askForTrainer()
 	if findNodes(p, t); len(t.fit) > 0 {
 		t.decision.nodes = v1beta1.NodesCanRun(names(t.fit))
 	}

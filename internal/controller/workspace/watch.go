@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/nodeclaim"
 )
 
 // The indexes of the cache: a pass and an event look up what they need and walk
@@ -94,6 +96,17 @@ func pairs(set map[string]string) []string {
 	return all
 }
 
+// watchClaims makes a pass of each change of a NodeClaim. Where the cluster learns the
+// kind later, all Workspaces that wait for it are looked at then.
+func (r *Reconciler) watchClaims(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ctrl.Request]) error {
+	changed := func(ws types.NamespacedName) { queue.Add(ctrl.Request{NamespacedName: ws}) }
+	return r.claims.Watch(ctx, changed, func() {
+		for _, request := range r.lookUp(ctx, &v1beta1.Workspace{}, provisions) {
+			queue.Add(request)
+		}
+	})
+}
+
 // byLabel finds the Workspace that a pod belongs to.
 func byLabel(_ context.Context, o client.Object) []reconcile.Request {
 	name := o.GetLabels()[v1beta1.LabelWorkspace]
@@ -117,6 +130,10 @@ func (r *Reconciler) byNode(ctx context.Context, node client.Object) []reconcile
 		return err == nil && selector.Matches(labels.Set(node.GetLabels()))
 	}
 	var requests []reconcile.Request
+	if labels := node.GetLabels(); labels[nodeclaim.LabelNodePool] == nodeclaim.PoolName {
+		// A node that was made is for one Workspace, also while that is being deleted.
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: labels[nodeclaim.LabelNamespace], Name: labels[nodeclaim.LabelWorkspace]}}}
+	}
 	for _, label := range append(pairs(node.GetLabels()), anyLabel) {
 		requests = append(requests, r.lookUp(ctx, node, selected, client.MatchingFields{selectorIndex: label})...)
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	// Client says which cloud is called, and how: its Cloud and Transport. How often is tried
 	// is decided here.
 	Client arm.ClientOptions
+	// Types are the sizes that are known; those of the program when nil.
+	Types *instance.Table
 	// Clock is this machine's.
 	Clock clock.PassiveClock
 	// TTL is how old the shared list of pools may be, 15 s when 0.
@@ -75,15 +77,18 @@ func New(o Options) (*Provider, error) {
 	if o.TTL == 0 {
 		o.TTL = defaultTTL
 	}
-	types, err := instance.Load()
-	if err != nil {
-		return nil, err
+	if o.Types == nil {
+		types, err := instance.Load()
+		if err != nil {
+			return nil, err
+		}
+		o.Types = types
 	}
 	home, err := endpoint(o.Client)
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{o: o, types: types, list: newSnapshot(), notes: newNotes(), keys: newKeyLocks()}
+	p := &Provider{o: o, types: o.Types, list: newSnapshot(), notes: newNotes(), keys: newKeyLocks()}
 	p.wire = &wire{home: home, clock: o.Clock, classify: p.Classify}
 	client := o.Client
 	client.DisableRPRegistration = true // it asks for rights on the subscription

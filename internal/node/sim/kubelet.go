@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"kaito.sh/kaito/internal/node"
 )
@@ -55,17 +56,21 @@ func (c *Cloud) Start(ctx context.Context) error {
 	}
 	ticker := c.o.Clock.NewTicker(tick)
 	defer ticker.Stop()
-	renewed := time.Time{}
+	renewed, said := time.Time{}, ""
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
 		}
-		_ = c.Step(ctx) // what failed is due again with the next tick
+		err := c.Step(ctx) // what failed is due again with the next tick
 		if now := c.o.Clock.Now(); c.o.LeaseEvery > 0 && now.Sub(renewed) >= c.o.LeaseEvery {
 			renewed = now
-			_ = c.renew(ctx)
+			err = errors.Join(err, c.renew(ctx))
+		}
+		if err != nil && err.Error() != said && ctx.Err() == nil {
+			said = err.Error()
+			log.FromContext(ctx).Info("simulated nodes are not up to date", "why", said)
 		}
 	}
 }

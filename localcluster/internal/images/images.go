@@ -52,8 +52,9 @@ const (
 // Table is every image, in the order of building: quick ones first.
 func Table() []Image {
 	return []Image{
-		program("operator"),
-		program("runner"),
+		program("operator", "kaito-operator"),
+		program("runner", "kaito-runner"),
+		program("gpu-provisioner", "gpu-provisioner"),
 		runtimeOf("toolbox", gib),
 		runtimeOf("llamacpp", gib),
 		runtimeOf("gate", gib, "src", "pyproject.toml"),
@@ -62,11 +63,10 @@ func Table() []Image {
 }
 
 // program is the image of one of our static Go programs.
-func program(name string) Image {
-	binary := "bin/kaito-" + name
+func program(name, binary string) Image {
 	return Image{
-		Name: name, Dockerfile: "build/Dockerfile." + name, Context: ".", Made: []string{binary},
-		SmokeCommand: []string{"/kaito-" + name, "version"}, Space: 512 * mib,
+		Name: name, Dockerfile: "build/Dockerfile." + name, Context: ".", Made: []string{"bin/" + binary},
+		SmokeCommand: []string{"/" + binary, "version"}, Space: 512 * mib,
 	}
 }
 

@@ -93,7 +93,7 @@ func TestAProgramThatIsNotBuiltYetIsNamedWithTheWayOut(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	put(t, root, "build/Dockerfile.operator", "FROM scratch\n")
-	_, err := Plan(Request{Source: root}, []Image{program("operator")})
+	_, err := Plan(Request{Source: root}, []Image{program("operator", "kaito-operator")})
 	if err == nil || !strings.Contains(err.Error(), "bin/kaito-operator is not there: run `make build` first") {
 		t.Errorf("got %v", err)
 	}
@@ -123,10 +123,10 @@ func TestImagesAreChosenByName(t *testing.T) {
 		names, want []string
 		says        string
 	}{
-		"none means all":              {nil, []string{"operator", "runner", "toolbox", "llamacpp", "gate", "tuner"}, ""},
+		"none means all":              {nil, []string{"operator", "runner", "gpu-provisioner", "toolbox", "llamacpp", "gate", "tuner"}, ""},
 		"the table's order":           {[]string{"tuner", "operator"}, []string{"operator", "tuner"}, ""},
 		"models are a step of theirs": {[]string{"models"}, nil, ""},
-		"an unknown name":             {[]string{"vllm"}, nil, `there is no image "vllm"; there are operator, runner, toolbox, llamacpp, gate, tuner, models`},
+		"an unknown name":             {[]string{"vllm"}, nil, `there is no image "vllm"; there are operator, runner, gpu-provisioner, toolbox, llamacpp, gate, tuner, models`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

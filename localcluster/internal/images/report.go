@@ -15,14 +15,25 @@ type row struct {
 	built       bool
 }
 
-// Values is the Helm values file that names each image with its digest.
+// provisioner is the image that charts/kaito hands on to a chart that is a part of it.
+const provisioner = "gpu-provisioner"
+
+// Values is the Helm values file that names each image with its digest, for every chart.
 func Values(records map[string]Record) []byte {
 	var b strings.Builder
 	b.WriteString("# Written by `make images`: the images of this checkout by digest, for helm -f.\nimages:\n")
 	for _, name := range slices.Sorted(maps.Keys(records)) {
-		_, _ = fmt.Fprintf(&b, "  %s:\n    repository: %s\n    tag: %s\n    digest: %s\n", name, Repository+name, Tag, records[name].Digest)
+		b.WriteString(value("  ", name, records[name]))
+	}
+	if record, made := records[provisioner]; made {
+		b.WriteString("# For the provisioner as a part of charts/kaito.\ngpuProvisioner:\n  images:\n" + value("    ", provisioner, record))
 	}
 	return []byte(b.String())
+}
+
+// value is one image in a values file.
+func value(indent, name string, r Record) string {
+	return fmt.Sprintf("%[1]s%[2]s:\n%[1]s  repository: %[3]s\n%[1]s  tag: %[4]s\n%[1]s  digest: %[5]s\n", indent, name, Repository+name, Tag, r.Digest)
 }
 
 // printTable says what each image cost; times of an image that was not built now are

@@ -1,0 +1,224 @@
+package workspace
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/instance"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/nodeclaim"
+	"kaito.sh/kaito/internal/render"
+)
+
+// What the disk of a node that is made holds beside weights: the system, images of
+// engines and trainers, which are large for GPUs, and logs.
+const (
+	diskOnCPU = 64 * model.GiB
+	diskOnGPU = 128 * model.GiB
+	diskStep  = 32 * model.GiB
+)
+
+// refuseInstanceType looks at the type, and at all else that a node which is made can
+// have, before anything is asked for.
+func refuseInstanceType(p Planner, t *thought) bool {
+	if !provisions(t.ws) {
+		return false
+	}
+	name := t.ws.Resource.InstanceType
+	known, ok := p.Instances.Lookup(name)
+	switch {
+	case p.NoProvisioning:
+		t.accepted = v1beta1.NodeProvisioningDisabled(name, metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
+	case !ok:
+		t.accepted = v1beta1.UnknownInstanceType(name, p.Instances.Near(name))
+	case !t.readNodeAnnotations():
+	case unmet(t.ws, known) != "":
+		t.accepted = v1beta1.SelectorCannotBeMet(unmet(t.ws, known))
+	default:
+		t.instance, t.wish.node.Workspace, t.wish.node.InstanceType, t.wish.node.GPUs = known, t.ws, known.Name, known.GPUs
+		if known.Retired {
+			t.notes = append(t.notes, v1beta1.RetiredInstanceType(known.Name, p.Instances.Successors(known.Name)))
+		}
+		t.acceptAgain()
+		return false
+	}
+	t.final = true
+	return true
+}
+
+// acceptAgain says Accepted with the notes that have come since.
+func (t *thought) acceptAgain() {
+	switch {
+	case t.ws.Tuning != nil: // accepted once its data is checked
+	case t.template != nil:
+		t.accepted = v1beta1.AcceptedTemplate(t.notes...)
+	default:
+		t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
+	}
+}
+
+// readNodeAnnotations reads what the user says of the nodes beside their type. It is
+// false where that means nothing.
+func (t *thought) readNodeAnnotations() bool {
+	const capacity, family = v1beta1.AnnotationCapacityType, v1beta1.AnnotationImageFamily
+	if value := t.ws.Annotations[capacity]; value != "" {
+		for one := range strings.SplitSeq(value, ",") {
+			one = strings.TrimSpace(one)
+			if (one != "spot" && one != "on-demand") || slices.Contains(t.wish.node.CapacityTypes, one) {
+				t.accepted = v1beta1.InvalidAnnotation(capacity, value, `"on-demand", "spot" or "spot,on-demand"`)
+				return false
+			}
+			t.wish.node.CapacityTypes = append(t.wish.node.CapacityTypes, one)
+		}
+	}
+	switch value := strings.ToLower(t.ws.Annotations[family]); value {
+	case "", "ubuntu", "azurelinux":
+		t.wish.node.ImageFamily = value
+	default:
+		t.accepted = v1beta1.InvalidAnnotation(family, t.ws.Annotations[family], `"ubuntu" or "azurelinux"`)
+		return false
+	}
+	return true
+}
+
+// unmet says what of a selector no node of a type can meet, or nothing: a node is given
+// the labels of matchLabels that are the user's own, and says itself what type it is.
+func unmet(ws *v1beta1.Workspace, of instance.Type) string {
+	has := labels.Set(render.NodeLabels(ws))
+	has[corev1.LabelInstanceTypeStable], has[corev1.LabelOSStable] = of.Name, string(corev1.Linux)
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(ws.Resource.LabelSelector.MatchLabels)) {
+		if want := ws.Resource.LabelSelector.MatchLabels[key]; has[key] != want {
+			all = append(all, fmt.Sprintf("matchLabels %s=%s", key, want))
+		}
+	}
+	for _, e := range ws.Resource.LabelSelector.MatchExpressions {
+		alone := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{e}}
+		if s, err := metav1.LabelSelectorAsSelector(alone); err != nil || !s.Matches(has) {
+			all = append(all, "matchExpressions "+metav1.FormatLabelSelector(alone))
+		}
+	}
+	return strings.Join(all, " and ")
+}
+
+// askForServers wants the nodes of a server, and refuses a model that no node of the type
+// could take. What a retired type could take is not judged: the cloud's own answer is
+// what its user needs to see. Once nodes are there, they are judged instead.
+func askForServers(_ Planner, t *thought) bool {
+	if !provisions(t.ws) {
+		return false
+	}
+	nodes, disk := podsOf(t.ws), model.Bytes(0)
+	if t.template == nil {
+		nodes = 1
+		plan, _, err := estimate.Best(t.model, t.wishes(), []model.NodeShape{typeShape(t.instance)})
+		if err != nil && !t.instance.Retired && len(t.observed.nodes) == 0 {
+			t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", ofType(sentence(err), t.instance))
+			t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
+			return true
+		}
+		disk = plan.Disk + t.model.Forms[plan.Form].Size*2 // pulled, and unpacked or fetched
+	}
+	t.ask(nodes, disk)
+	return false
+}
+
+// podsOf is the number of pods of a template: as many as the user says.
+func podsOf(ws *v1beta1.Workspace) int { return int(max(1, ptr.Deref(ws.Resource.Count, 1))) }
+
+// ask wants nodes with room for images and this much more.
+func (t *thought) ask(nodes int, disk model.Bytes) {
+	base := diskOnCPU
+	if t.instance.GPUs > 0 {
+		base = diskOnGPU
+	}
+	t.wish.demand, t.wish.nodes, t.wish.node.Disk = askForNodes, nodes, (base + disk).CeilTo(diskStep)
+}
+
+// release gives all nodes back that were made.
+func (t *thought) release() {
+	if provisions(t.ws) {
+		t.wish.demand = releaseNodes
+	}
+}
+
+// typeShape is what pods find on a node of a type, as far as that is published, before
+// there is one: the machine less what its system keeps.
+func typeShape(of instance.Type) model.NodeShape {
+	gpus := of.Shape()
+	if gpus.Count > 0 {
+		gpus.Kind = model.Label{Key: corev1.LabelInstanceTypeStable, Value: of.Name}
+	}
+	shape := model.NodeShape{Name: of.Name, CPU: unpublished, Memory: unpublished, GPUs: gpus}
+	if of.CPUs > 0 {
+		shape.CPU = model.MilliCPU(of.CPUs) * model.Core * (100 - systemPercent) / 100
+	}
+	if of.RAMGiB > 0 {
+		ram := model.Bytes(of.RAMGiB * float64(model.GiB))
+		shape.Memory = ram - min(ram/4, systemMemory+ram*systemPercent/100)
+	}
+	return shape
+}
+
+// What is not published, and what a node's system keeps for itself. AKS keeps 60 to 180
+// thousandths of a core, and 20 MB for each of up to 110 pods and 50 MB more, or a quarter
+// where that is less; a kernel and a kubelet's threshold take the rest. A node that is
+// there is judged by what it says itself.
+const (
+	unpublished   = 1 << 50
+	systemPercent = 5
+	systemMemory  = 2500 * model.MiB
+)
+
+// ofType speaks of a type where the planner speaks of a node.
+func ofType(text string, of instance.Type) string {
+	return strings.ReplaceAll(text, fmt.Sprintf("node %q", of.Name), fmt.Sprintf("instance type %q", of.Name))
+}
+
+// findMade keeps of the nodes that were made those that can take a pod now. It is done
+// where there is none yet, and says what they wait for.
+func (p Planner) findMade(t *thought) bool {
+	because := p.claims(t)
+	if !t.claimsKnown || t.wish.demand == releaseNodes {
+		t.decision.nodes = v1beta1.NodesAwaited(because)
+		return true
+	}
+	not := p.pick(t, func(n *corev1.Node) string {
+		whole := slices.ContainsFunc(standing(t.observed.claims), func(c nodeclaim.NodeClaim) bool { return c.Status.NodeName == n.Name && claimReady(&c) })
+		if !whole {
+			return "(is not whole yet)"
+		}
+		return unusable(n)
+	})
+	switch {
+	case len(t.fit) > 0 && len(t.fit) >= t.wish.nodes:
+		return false
+	case because.Status != metav1.ConditionTrue:
+		t.short = v1beta1.NodesAwaited(because)
+	case len(not) > 0:
+		t.short = v1beta1.MadeNodesNotReady(not)
+	default:
+		t.short = unjoined(t)
+	}
+	t.decision.nodes = t.short
+	return len(t.fit) == 0
+}
+
+// unjoined names the first claim whose node is not to be seen.
+func unjoined(t *thought) metav1.Condition {
+	for _, c := range standing(t.observed.claims) {
+		if !slices.ContainsFunc(t.observed.nodes, func(n corev1.Node) bool { return n.Name == c.Status.NodeName }) {
+			return v1beta1.NodeNotJoined(c.Name, c.Status.NodeName)
+		}
+	}
+	return v1beta1.NodesUnjudged()
+}
