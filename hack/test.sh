@@ -19,6 +19,7 @@ stage "linters" make_ lint
 stage "planted violations are caught" make_ planted
 stage "build the cluster's programs" bin/kaito local programs
 stage "the chart" hack/chart-test.sh
+stage "the chart of the provisioner" hack/chart-test-nodes.sh
 stage "tests against a real API server" make_ test-api
 stage "the trainer in its image" hack/tuner-test.sh
 stage "end to end on the tests' own clusters" make_ e2e
