@@ -15,6 +15,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/testkit"
 )
 
@@ -59,11 +60,39 @@ func waits(t *testing.T, namespace, name string) *v1beta1.Workspace {
 	return ws
 }
 
+// asksForANode makes a Workspace whose node the cloud refuses.
+func asksForANode(t *testing.T, namespace, name string) {
+	t.Helper()
+	ws := testkit.Workspace(namespace, name, testkit.InstanceType("Standard_NC6s_v3"))
+	if err := api.Client(t).Create(t.Context(), ws); err != nil {
+		t.Fatal(err)
+	}
+	claim := &nodeclaim.NodeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:   nodeclaim.Name(namespace, name, string(ws.UID), 0, 0),
+			Labels: map[string]string{nodeclaim.LabelWorkspace: name, nodeclaim.LabelNamespace: namespace, nodeclaim.LabelOrdinal: "0"},
+		},
+		Spec: nodeclaim.Spec{
+			NodeClassRef: &nodeclaim.ClassRef{Group: nodeclaim.ClassGroup, Kind: nodeclaim.ClassKind, Name: nodeclaim.ClassName},
+			Requirements: []nodeclaim.Requirement{{Key: "node.kubernetes.io/instance-type", Operator: "In", Values: []string{"Standard_NC6s_v3"}}},
+		},
+	}
+	if err := api.Client(t).Create(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	claim.StatusConditions().SetFalse(nodeclaim.ConditionLaunched, nodeclaim.ReasonSKUUnavailable, "SkuNotAvailable: no such size here.")
+	if err := api.Client(t).Status().Update(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestGetAndExplainOnARealAPIServer(t *testing.T) {
 	t.Parallel()
 	here, there := api.Namespace(t), api.Namespace(t)
 	waits(t, here, "smollm2")
 	waits(t, there, "elsewhere")
+	nodes := api.Namespace(t)
+	asksForANode(t, nodes, "made")
 	for name, tc := range map[string]struct {
 		args []string
 		as   string
@@ -84,6 +113,19 @@ func TestGetAndExplainOnARealAPIServer(t *testing.T) {
 		"chat": {
 			args: []string{"chat", "smollm2", "-m", "?"}, code: 1,
 			err: []string{`Workspace "smollm2" does not answer, it is Pending: NodesReady NoMatchingNode`, "add --wait to wait for it, or see: kaito explain smollm2"},
+		},
+		"nodes": {
+			args: []string{"nodes", "-n", nodes},
+			out:  []string{"NODECLAIM", "made        Standard_NC6s_v3   Refused", "  Launched SKUUnavailable: SkuNotAvailable: no such size here\n"},
+		},
+		"nodes -A -o wide":                {args: []string{"nodes", "-A", "-o", "wide"}, out: []string{"NAMESPACE", "ORDINAL", nodes}},
+		"nodes -o json":                   {args: []string{"nodes", "made", "-n", nodes, "-o", "json"}, out: []string{`"workspace": "made"`, `"state": "Refused"`}},
+		"nodes of one that asks for none": {args: []string{"nodes", "smollm2"}, err: []string{"No node was asked for by smollm2"}},
+		"nodes without rights":            {args: []string{"nodes"}, as: "eve", code: 1, err: []string{`cannot list resource "nodeclaims"`, "ask an administrator"}},
+		"nodes in two ways":               {args: []string{"nodes", "-A", "made"}, code: 2, err: []string{"leave out -A, or the name"}},
+		"explain with its nodes": {
+			args: []string{"explain", "made", "-n", nodes},
+			out:  []string{"Nodes that were asked for", "Standard_NC6s_v3: Refused", "Launched: False SKUUnavailable: SkuNotAvailable: no such size here"},
 		},
 		"version": {args: []string{"version"}, out: []string{"kaito "}, err: []string{"No operator runs in the cluster"}},
 		"version without the right to see the operator": {args: []string{"version"}, as: "eve", out: []string{"kaito "}, err: []string{"The operator is not seen", "deployments.apps is forbidden"}},

@@ -17,6 +17,7 @@ import (
 	"kaito.sh/kaito/internal/cli/get"
 	"kaito.sh/kaito/internal/cli/local"
 	"kaito.sh/kaito/internal/cli/model"
+	"kaito.sh/kaito/internal/cli/nodes"
 	"kaito.sh/kaito/internal/cli/shell"
 	"kaito.sh/kaito/internal/cli/tune"
 	"kaito.sh/kaito/internal/cli/version"
@@ -53,6 +54,9 @@ local cluster to try them on.`,
 			KAITO explain smollm2
 			KAITO chat smollm2
 
+			# Nodes that are being made, and what they wait for
+			KAITO nodes
+
 			# Training data, before it is used
 			KAITO dataset check harbour.parquet
 
@@ -70,7 +74,7 @@ local cluster to try them on.`,
 	root.SetOut(sh.Out)
 	root.SetErr(sh.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
-	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), tune.New(sh), dataset.New(sh), model.New(sh), local.New(sh), version.New(sh))
+	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), nodes.New(sh), tune.New(sh), dataset.New(sh), model.New(sh), local.New(sh), version.New(sh))
 	return root
 }
 

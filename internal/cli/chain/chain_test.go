@@ -50,6 +50,11 @@ func TestTheCauseIsTheFirstThatIsNotTrue(t *testing.T) {
 			edit:       func(ws *v1beta1.Workspace) { ws.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} },
 			want:       "The Workspace is being deleted",
 		},
+		"a Workspace that is being deleted and waits for its nodes": {
+			conditions: []metav1.Condition{accepted, v1beta1.WorkspaceDeleting(v1beta1.ConditionNodeClaimReady, `NodeClaim "a"`)},
+			edit:       func(ws *v1beta1.Workspace) { ws.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} },
+			want:       `The Workspace is being deleted and waits until its nodes are gone: NodeClaim "a"`,
+		},
 		"a condition of a later version is not lost": {
 			conditions: []metav1.Condition{accepted, condition("Benchmarked", metav1.ConditionFalse, "TooSlow")},
 			want:       "Benchmarked TooSlow: About Benchmarked",

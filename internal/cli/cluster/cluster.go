@@ -86,6 +86,7 @@ func New(config *rest.Config, namespace string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the kinds: %w", err)
 	}
+	scheme.AddKnownTypes(claimVersion(), &NodeClaim{}, &NodeClaimList{})
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = 100, 200 // a person waits: the API server's own fairness is enough
 	config.UserAgent = "kaito/" + buildinfo.Version()
@@ -189,6 +190,8 @@ func resourceOf(object runtime.Object) (schema.GroupVersionResource, error) {
 	switch object.(type) {
 	case *v1beta1.Workspace, *v1beta1.WorkspaceList:
 		return v1beta1.GroupVersion.WithResource("workspaces"), nil
+	case *NodeClaimList:
+		return claimVersion().WithResource("nodeclaims"), nil
 	case *corev1.ConfigMap:
 		return corev1.SchemeGroupVersion.WithResource("configmaps"), nil
 	case *corev1.PodList:

@@ -75,8 +75,8 @@ func (c *Cluster) explain(err error, r schema.GroupVersionResource) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case apierrors.IsNotFound(err) && r.Group == v1beta1.Group && unserved(err):
-		return &NotInstalledError{Host: c.config.Host}
+	case apierrors.IsNotFound(err) && unserved(err) && c.lacks(r) != nil:
+		return c.lacks(r)
 	case apierrors.IsForbidden(err):
 		return &DeniedError{Err: err}
 	case apierrors.IsUnauthorized(err):
@@ -93,6 +93,17 @@ func (c *Cluster) explain(err error, r schema.GroupVersionResource) error {
 		return err
 	}
 	return fmt.Errorf("read %s from the cluster at %s: %w; check that this is the address of a Kubernetes API server", r.Resource, c.config.Host, err)
+}
+
+// lacks says what has to be installed for a kind, or nothing.
+func (c *Cluster) lacks(r schema.GroupVersionResource) error {
+	switch r.Group {
+	case v1beta1.Group:
+		return &NotInstalledError{Host: c.config.Host}
+	case karpenterGroup:
+		return &NoNodeClaimsError{Host: c.config.Host}
+	}
+	return nil
 }
 
 // unserved tells a path that the API server does not have from an object that does not exist.

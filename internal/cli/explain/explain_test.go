@@ -36,6 +36,7 @@ type input struct {
 	EndpointSlices []discoveryv1.EndpointSlice `json:"endpointSlices"`
 	Pods           []corev1.Pod                `json:"pods"`
 	Events         []corev1.Event              `json:"events"`
+	NodeClaims     []cluster.NodeClaim         `json:"nodeClaims"`
 	Operators      []cluster.Operator          `json:"operators"`
 	Unseen         []string                    `json:"unseen"`
 	OperatorUnseen bool                        `json:"operatorUnseen"`
@@ -60,7 +61,7 @@ func TestGoldens(t *testing.T) {
 			}
 			s := seen{
 				workspace: in.Workspace, servers: in.StatefulSets, service: in.Service, slices: in.EndpointSlices,
-				pods: in.Pods, events: in.Events, operators: in.Operators, unseen: in.Unseen, operatorUnseen: in.OperatorUnseen,
+				pods: in.Pods, events: in.Events, claims: in.NodeClaims, operators: in.Operators, unseen: in.Unseen, operatorUnseen: in.OperatorUnseen,
 			}
 			r := report(s, "kubectl kaito", in.Now.Time)
 			got := shell.Clean(text(r))

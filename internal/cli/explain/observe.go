@@ -15,6 +15,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/cli/cluster"
+	"kaito.sh/kaito/internal/cli/nodes"
 )
 
 // What a user may have no right to read.
@@ -23,6 +24,7 @@ const (
 	unseenService   = "the Service"
 	unseenEndpoints = "endpoints"
 	unseenEvents    = "events"
+	unseenNodes     = "NodeClaims"
 )
 
 func unread(unseen []string, what string) bool {
@@ -38,6 +40,8 @@ type seen struct {
 	pods      []corev1.Pod
 	events    []corev1.Event
 	operators []cluster.Operator
+	// claims are its NodeClaims.
+	claims []cluster.NodeClaim
 	// unseen says what could not be read, and why.
 	unseen []string
 	// operatorUnseen is true where operators says nothing.
@@ -72,10 +76,28 @@ func observe(ctx context.Context, c *cluster.Cluster, name string) (seen, error)
 	if service.Name != "" {
 		s.service = &service
 	}
+	if err := s.observeClaims(ctx, c); err != nil {
+		return s, err
+	}
 	if err := s.observeEvents(ctx, c); err != nil {
 		return s, err
 	}
 	return s, s.observeOperator(ctx, c)
+}
+
+// observeClaims reads the NodeClaims of a Workspace whose nodes are made for it. That a
+// cluster has none its conditions say.
+func (s *seen) observeClaims(ctx context.Context, c *cluster.Cluster) error {
+	if s.workspace.Resource.InstanceType == "" {
+		return nil
+	}
+	all, err := c.NodeClaims(ctx, nodes.Of(s.workspace.Namespace, s.workspace.Name))
+	var none *cluster.NoNodeClaimsError
+	if errors.As(err, &none) {
+		return nil
+	}
+	s.claims = all
+	return s.note(err, unseenNodes)
 }
 
 func (s *seen) list(ctx context.Context, c *cluster.Cluster, where cluster.Where, into runtime.Object, what string) error {

@@ -16,6 +16,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/cli/chain"
 	"kaito.sh/kaito/internal/cli/cluster"
+	"kaito.sh/kaito/internal/cli/nodes"
 	"kaito.sh/kaito/internal/runner/ending"
 )
 
@@ -29,15 +30,17 @@ type Report struct {
 	Asks       string      `json:"asks"`
 	Conditions []Condition `json:"conditions"`
 	// Cause is why the Workspace is not ready: a condition, or one of three words of ours.
-	Cause        *Condition             `json:"cause,omitempty"`
-	Plan         *v1beta1.PlanStatus    `json:"plan,omitempty"`
-	Startup      *v1beta1.StartupStatus `json:"startup,omitempty"`
-	Tuning       *v1beta1.TuningStatus  `json:"tuning,omitempty"`
-	StatefulSets []Server               `json:"statefulSets"`
-	Service      *Service               `json:"service,omitempty"`
-	Pods         []Pod                  `json:"pods"`
-	Events       []Event                `json:"events"`
-	Operators    []cluster.Operator     `json:"operators,omitempty"`
+	Cause   *Condition             `json:"cause,omitempty"`
+	Plan    *v1beta1.PlanStatus    `json:"plan,omitempty"`
+	Startup *v1beta1.StartupStatus `json:"startup,omitempty"`
+	Tuning  *v1beta1.TuningStatus  `json:"tuning,omitempty"`
+	// Nodes are those that were asked for.
+	Nodes        []nodes.Node       `json:"nodes,omitempty"`
+	StatefulSets []Server           `json:"statefulSets"`
+	Service      *Service           `json:"service,omitempty"`
+	Pods         []Pod              `json:"pods"`
+	Events       []Event            `json:"events"`
+	Operators    []cluster.Operator `json:"operators,omitempty"`
 	// Unseen is what the user may not read.
 	Unseen   []string `json:"unseen,omitempty"`
 	WhatToDo string   `json:"whatToDo"`
@@ -130,6 +133,7 @@ func report(s seen, program string, now time.Time) Report {
 		State: ws.Status.State, Asks: asks(ws),
 		Conditions: conditions(ws),
 		Plan:       ws.Status.Plan, Startup: ws.Status.Startup, Tuning: ws.Status.Tuning,
+		Nodes:        nodes.From(s.claims),
 		StatefulSets: servers(s.servers),
 		Service:      service(s),
 		Pods:         pods(s.pods),

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/cli/nodes"
 )
 
 // page is text that grows by lines.
@@ -42,6 +43,7 @@ func text(r Report) string {
 	p.plan(r.Plan)
 	p.startup(r.Startup)
 	p.tuning(r.Tuning)
+	p.nodes(r.Nodes)
 	p.objects(r)
 	p.pods(r.Pods)
 	p.events(r.Events)
@@ -199,6 +201,31 @@ func (p *page) tuning(t *v1beta1.TuningStatus) {
 	}
 	if t.OutputImage != "" {
 		p.row("output", "%s %s", t.OutputImage, t.OutputDigest)
+	}
+}
+
+// nodes are those that were asked for, each with the steps on its way.
+func (p *page) nodes(all []nodes.Node) {
+	if len(all) == 0 {
+		return
+	}
+	p.head("Nodes that were asked for")
+	for _, n := range all {
+		text := fmt.Sprintf("  NodeClaim %s, %s: %s", n.Name, cmp.Or(n.Type, "of no type"), n.State)
+		if n.Node != "" {
+			text += ", node " + n.Node
+		}
+		p.line("%s, asked for %s ago", text, p.ago(n.Created))
+		for _, s := range n.Steps {
+			line := fmt.Sprintf("    %s: %s", s.Step, s.Status)
+			if s.Reason != "" && s.Reason != s.Step {
+				line += " " + s.Reason
+			}
+			if s.Message != "" {
+				line += ": " + strings.ReplaceAll(s.Message, "\n", " ")
+			}
+			p.line("%s", line)
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
+
+	"kaito.sh/kaito/internal/near"
 )
 
 // Exit codes of every verb.
@@ -120,8 +122,8 @@ func Group(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return Usage(cmd, "unknown command %q, did you mean %q?", args[0], near[0])
+		if close := near.Names(args[0], cmd.SuggestionsFor(args[0])); len(close) > 0 {
+			return Usage(cmd, "unknown command %q, did you mean %q?", args[0], close[0])
 		}
 		return Usage(cmd, "unknown command %q", args[0])
 	}
