@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -212,9 +213,13 @@ func (p *Provider) poll(ctx context.Context, key node.Key, n note) (running bool
 	return p.outcome(ctx, key, poller)
 }
 
-// forgotten says whether Azure does not know an operation, or it never was Azure's.
+// forgotten says whether an operation cannot be asked about and the pool alone can: Azure does
+// not know it, it never was Azure's, or the role does not reach it, since operations are at the
+// subscription and not at the cluster.
 func forgotten(err error) bool {
 	var re *azcore.ResponseError
-	return errors.Is(err, errElsewhere) || errors.As(err, &re) &&
-		(re.StatusCode == http.StatusNotFound || re.StatusCode == http.StatusGone || re.StatusCode == http.StatusBadRequest)
+	if errors.As(err, &re) {
+		return slices.Contains([]int{http.StatusNotFound, http.StatusGone, http.StatusBadRequest, http.StatusForbidden}, re.StatusCode)
+	}
+	return errors.Is(err, errElsewhere)
 }

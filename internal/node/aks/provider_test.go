@@ -273,6 +273,28 @@ func TestAListThatIsBehindHidesNothing(t *testing.T) {
 	}
 }
 
+func TestAnOperationThatMayNotBeReadIsSeenByItsPool(t *testing.T) {
+	t.Parallel()
+	a := newAzure(t, armemulator.Options{})
+	fault := armemulator.Fault{On: armemulator.VerbPoll, Times: -1, Do: armemulator.DoRefuse, Say: "forbidden"}
+	if err := a.Server.Inject(fault); err != nil {
+		t.Fatal(err)
+	}
+	p, r := a.provider(), request(1)
+	r.Token = ensure(t, p, r).Token
+	a.clock.Step(time.Minute)
+	if o := observe(t, p, r); o.State != node.Creating {
+		t.Errorf("it is %s", o.State)
+	}
+	a.clock.Step(time.Hour)
+	if o := observe(t, p, r); o.State != node.Ready {
+		t.Errorf("it is %s", o.State)
+	}
+	if polls := a.Counts().Requests[armemulator.VerbPoll]; polls != 1 {
+		t.Errorf("%d polls", polls)
+	}
+}
+
 // Tokens stand on claims, where others may write: they must not lead our bearer token astray.
 func TestATokenCannotLeadElsewhere(t *testing.T) {
 	t.Parallel()
