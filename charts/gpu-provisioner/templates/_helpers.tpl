@@ -36,7 +36,7 @@ helm.sh/chart: {{ printf "gpu-provisioner-%s" .Chart.Version | replace "+" "_" }
 {{- if eq .Values.provider "aks" -}}
 {{- range list "subscription" "resourceGroup" "cluster" "tenant" "clientID" -}}
 {{- if not (index $.Values.aks .) -}}
-{{ fail (printf "aks.%s is not set: provider aks needs it, see docs/node-provisioning.md" .) }}
+{{ fail (printf "aks.%s is not set: provider aks needs it, see docs/aks.md" .) }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
