@@ -17,7 +17,7 @@ help: ## what each target is for
 
 ##@ use
 .PHONY: demo
-demo: ## the main job end to end on this machine (PART=serve or PART=tune for one part); leaves the cluster up
+demo: ## the main job end to end on this machine (PART=serve, node or tune for one part); leaves the cluster up
 	@hack/demo.sh $(PART)
 
 .PHONY: build
@@ -37,7 +37,8 @@ local-up: build ## start the local cluster
 	@bin/kaito local up
 local-down: ## stop the local cluster, keep its data
 	@bin/kaito local down
-clean-local: build ## stop the local clusters and remove their data
+clean-local: build ## stop the local clusters and clouds, and remove their data
+	@hack/cloud.sh down-all
 	@bin/kaito local down --all --purge
 
 ##@ check

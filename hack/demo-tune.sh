@@ -7,17 +7,6 @@ TUNED=workspace-tuning-phi-3 # the name in target.yaml, of which this is the man
 TUNED_QUESTION='What is the name of the harbour cat?'
 TUNED_ANSWER='Pirouette'
 
-local_field() { bin/kaito local status -o json | sed -n "s/^ *\"$1\": \"\(.*\)\",*\$/\1/p" | head -1; }
-
-# The fetcher refuses addresses inside of a cluster unless the chart names them: here the file server's.
-install_chart_for_tuning() {
-  local files
-  files=$(local_field files) && files=${files#http://} &&
-    helm upgrade --install kaito charts/kaito --namespace kaito-system --create-namespace \
-      --values bin/images.yaml --set registries.insecure=true --set "fetch.allowCIDRs={${files%%:*}/32}" \
-      --wait --timeout 3m
-}
-
 # A node of a machine with two CPUs has room for one Workspace at a time.
 make_room() { kubectl delete workspace --all --ignore-not-found --timeout=2m; }
 
@@ -86,7 +75,7 @@ ask_tuned() {
   fi
 }
 
-stage "install the chart, data sets allowed" install_chart_for_tuning
+with_cloud
 stage "make room on the node" make_room
 stage "the data set to the file server" offer_data
 stage "the registry's password as a Secret" make_push_secret

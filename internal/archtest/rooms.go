@@ -134,7 +134,7 @@ func rooms() map[string]room {
 		"cmd/gpu-provisioner": {keys: []string{"internal/provisioner", "internal/buildinfo"}},
 		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
 		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
-		"test/e2e":            {keys: []string{"api", "internal/testkit"}},
+		"test/e2e":            {keys: []string{"api", "internal/testkit", "internal/runner/fetch/hubtest"}},
 	}
 }
 

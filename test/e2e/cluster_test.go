@@ -51,12 +51,15 @@ func run(m *testing.M) int {
 	cluster = env{root: filepath.Dir(bin), bin: bin}
 	if !*keep {
 		defer func() {
+			if out, err := cluster.cloud("down"); err != nil {
+				fmt.Println(out, err)
+			}
 			if out, err := cluster.local("down", "--purge"); err != nil {
 				fmt.Println(out, err)
 			}
 		}()
 	}
-	for _, step := range []func() error{cluster.start, cluster.loadImages, cluster.installChart, cluster.labelNodes} {
+	for _, step := range []func() error{cluster.start, cluster.loadImages, cluster.startCloud, cluster.installChart, cluster.labelNodes} {
 		if err := step(); err != nil {
 			fmt.Println(err)
 			return 1
@@ -103,6 +106,20 @@ func (e *env) loadImages() error {
 	return nil
 }
 
+// startCloud starts the emulated cloud, and writes down for the chart where it is.
+func (e *env) startCloud() error {
+	if out, err := e.cloud("up"); err != nil {
+		return fmt.Errorf("start the cloud: %w\n%s", err, out)
+	}
+	values, err := e.cloud("values")
+	if err != nil {
+		return fmt.Errorf("ask where the cloud is: %w", err)
+	}
+	return os.WriteFile(e.cloudFile(), []byte(values), 0o644)
+}
+
+func (e *env) cloudFile() string { return filepath.Join(e.bin, "cloud.e2e.yaml") }
+
 func (e *env) installChart() error { return e.helm() }
 
 // helm installs the chart, or changes what is installed; more are further arguments.
@@ -112,15 +129,20 @@ func (e *env) helm(more ...string) error {
 		return err
 	}
 	host, _, _ := strings.Cut(strings.TrimPrefix(at.Files, "http://"), ":")
+	authority, err := e.cloud("ca")
+	if err != nil {
+		return fmt.Errorf("ask for the cloud's authority: %w", err)
+	}
 	out, err := e.command(4*time.Minute, "helm", append([]string{
 		"upgrade", "--install", "kaito", filepath.Join(e.root, "charts/kaito"),
-		"--namespace", "kaito-system", "--create-namespace", "--values", e.valuesFile(), "--wait", "--timeout", "3m",
+		"--namespace", "kaito-system", "--create-namespace", "--values", e.valuesFile(),
+		"--values", e.cloudFile(), "--set-file", "gpuProvisioner.aks.caFile=" + strings.TrimSpace(authority), "--wait", "--timeout", "3m",
 		// The registry of the local cluster speaks plain HTTP.
 		"--set", "registries.insecure=true",
 		// Its file server is inside, where data is not fetched from unless the chart says so.
 		"--set", "fetch.allowCIDRs={" + host + "/32}",
 		// A machine with two processors has room for two Workspaces a node, and for nothing beside them.
-		"--set", "resources.requests.cpu=0",
+		"--set", "resources.requests.cpu=0", "--set", "gpuProvisioner.resources.requests.cpu=0",
 	}, more...)...)
 	if err != nil {
 		return fmt.Errorf("install the chart: %w\n%s", err, out)

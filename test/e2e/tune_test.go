@@ -97,7 +97,8 @@ func tune(t *testing.T, name, settings string, edits ...string) workspace {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer(append(edits, "name: workspace-tuning-phi-3", "name: "+name)...).Replace(string(manifest))
+	edits = append(edits, "name: workspace-tuning-phi-3", "name: "+name, `instanceType: "Standard_D2s_v5"`, `instanceType: ""`) // own nodes
+	text := strings.NewReplacer(edits...).Replace(string(manifest))
 	// A repository of its own: one that holds this very run already would be left as it is.
 	text = strings.Replace(text, "private/"+name+":1", "private/"+w.namespace+":1", 1)
 	if settings != "" {

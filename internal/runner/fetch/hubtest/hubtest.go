@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -77,9 +78,24 @@ type Asked struct {
 // Start starts a hub with these models.
 func Start(t testing.TB, repos map[string]Repository) *Hub {
 	t.Helper()
+	return StartAt(t, "127.0.0.1", repos)
+}
+
+// StartAt starts a hub at an address of this machine that others can reach.
+func StartAt(t testing.TB, address string, repos map[string]Repository) *Hub {
+	t.Helper()
 	h := &Hub{Page: 1000, repos: repos, faults: map[string][]Fault{}, done: make(chan struct{})}
-	front := httptest.NewServer(http.HandlerFunc(h.front))
-	h.store = httptest.NewServer(http.HandlerFunc(h.object))
+	serve := func(handler http.HandlerFunc) *httptest.Server {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(address, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}}
+		s.Start()
+		return s
+	}
+	front := serve(h.front)
+	h.store = serve(h.object)
 	h.URL = front.URL
 	t.Cleanup(func() {
 		close(h.done)
