@@ -73,6 +73,7 @@ gpuProvisioner:
     tenant: $tenant
     clientID: $client
     endpoint: https://$(host):9443
+    audience: https://management.azure.com
     authorityHost: https://$(host):9443/
     privateAuthority: true
   networkPolicy:

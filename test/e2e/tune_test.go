@@ -61,11 +61,14 @@ func harbour(t *testing.T) string {
 	return offer(t, "harbour.parquet", data)
 }
 
-// pushSecret makes a Secret for the registry's private repositories.
+// pushSecret makes a Secret for the registry's private repositories, or changes it at once.
 func pushSecret(t *testing.T, namespace, secret, password string) {
 	t.Helper()
-	kubectl(t, "create", "secret", "docker-registry", "-n", namespace, secret, "--docker-server=registry.local:5000",
-		"--docker-username=kaito", "--docker-password="+password)
+	manifest := kubectl(t, "create", "secret", "docker-registry", "-n", namespace, secret, "--docker-server=registry.local:5000",
+		"--docker-username=kaito", "--docker-password="+password, "--dry-run=client", "-o", "yaml")
+	if _, err := cluster.commandWithInput(time.Minute, manifest, "kubectl", "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func password(t *testing.T) string {
@@ -376,7 +379,6 @@ func TestWhatIsBadIsFoundBeforeATraining(t *testing.T) {
 			t.Parallel()
 			w := tune(t, name, "", tc.edits...)
 			if tc.secret != "" {
-				w.kubectl(t, "delete", "secret", "harbour-push")
 				pushSecret(t, w.namespace, "harbour-push", tc.secret)
 				w.kubectl(t, "delete", "job", "--all") // it may have begun with the other one
 			}

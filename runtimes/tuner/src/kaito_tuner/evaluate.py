@@ -44,7 +44,7 @@ class Scored:
     row: Row
     chances: tuple[float, float]
     tokens: int
-    said: tuple[str, str]
+    said: tuple[str, str] | None
 
 
 def read_rows(text: str) -> list[Row]:
@@ -68,12 +68,12 @@ def asked(prompt: str) -> list[Message]:
     return [{"role": "user", "content": prompt}]
 
 
-def scored(model: Model, rows: Sequence[Row]) -> list[Scored]:
-    """Ask both for each row."""
+def scored(model: Model, rows: Sequence[Row], *, answers: bool = True) -> list[Scored]:
+    """Ask both for each row; what they answer by themselves takes a hundred times as long."""
     found = []
     for row in rows:
         (base, tokens), (tuned, _) = (model.score(row.question, row.answer, tuned) for tuned in (False, True))
-        said = (model.say(row.question, False), model.say(row.question, True))
+        said = (model.say(row.question, False), model.say(row.question, True)) if answers else None
         found.append(Scored(row, (base, tuned), tokens, said))
     return found
 
@@ -82,10 +82,11 @@ def tell(out: TextIO, rows: Sequence[Scored], prompts: Sequence[tuple[str, str, 
     """Print the comparison."""
     for found in rows:
         base, tuned = found.chances
+        said = found.said or ("", "")
         print(f"? {found.row.question[-1]['content']}", file=out)
         print(f"  wanted              {found.row.answer}", file=out)
-        print(f"  base  {base:9.2f}     {found.said[0]}", file=out)
-        print(f"  tuned {tuned:9.2f}     {found.said[1]}", file=out)
+        print(f"  base  {base:9.2f}     {said[0]}".rstrip(), file=out)
+        print(f"  tuned {tuned:9.2f}     {said[1]}".rstrip(), file=out)
     for prompt, base_said, tuned_said in prompts:
         print(f"? {prompt}\n  base                {base_said}\n  tuned               {tuned_said}", file=out)
     if rows:
@@ -95,9 +96,11 @@ def tell(out: TextIO, rows: Sequence[Scored], prompts: Sequence[tuple[str, str, 
         print(f"the answer is likelier when tuned      {better} of {len(rows)}", file=out)
         for place, name in ((0, "base"), (1, "tuned")):
             total = sum(found.chances[place] for found in rows)
-            right = sum(found.said[place].strip() == found.row.answer for found in rows)
             print(f"{name:6} log-probability of the answers  {total:.2f}, {total / tokens:.3f} a token", file=out)
-            print(f"{name:6} answers word for word            {right} of {len(rows)}", file=out)
+            answers = [(found.said[place].strip(), found.row.answer) for found in rows if found.said]
+            if answers:
+                right = sum(said == wanted for said, wanted in answers)
+                print(f"{name:6} answers word for word            {right} of {len(answers)}", file=out)
     if prompts:
         same = sum(base_said == tuned_said for _, base_said, tuned_said in prompts)
         print(f"unrelated prompts answered the same    {same} of {len(prompts)}", file=out)
@@ -110,6 +113,7 @@ def main(argv: Sequence[str], out: TextIO, load: Callable[[Path, Path, str | Non
     parser.add_argument("--adapter", type=Path, required=True, metavar="DIR")
     parser.add_argument("--rows", type=Path, required=True, metavar="FILE", help="conversations that were held out")
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="unrelated questions, one a line")
+    parser.add_argument("--scores", action="store_true", help="only the log-probabilities, which takes seconds")
     parser.add_argument("--template", type=Path, metavar="FILE", help="a chat template that goes before the model's")
     said = parser.parse_args(argv)
     rows = read_rows(said.rows.read_text(encoding="utf-8"))
@@ -117,7 +121,7 @@ def main(argv: Sequence[str], out: TextIO, load: Callable[[Path, Path, str | Non
     template = said.template.read_text(encoding="utf-8") if said.template else None
     model = load(said.model, said.adapter, template)
     answered = [(p, model.say(asked(p), False), model.say(asked(p), True)) for p in prompts if p.strip()]
-    tell(out, scored(model, rows), answered)
+    tell(out, scored(model, rows, answers=not said.scores), answered)
     return 0
 
 
