@@ -3,6 +3,8 @@
 // of the module and reports what breaks a rule, in our words.
 package archtest
 
+import "maps"
+
 // room is one folder of the tree and the rules for the code in it. The longest
 // matching folder decides; a package that matches none fails the test, so that
 // nobody can open a new room without saying what it is for.
@@ -36,36 +38,24 @@ func machineEffects() []string {
 func rooms() map[string]room {
 	cluster, machine := clusterEffects(), machineEffects()
 	pure := join(cluster, machine)
-	return map[string]room{
-		"api/v1beta1":                          {only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
-		"api/v1alpha1":                         {keys: []string{"api/v1beta1"}, only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
-		"catalog":                              {only: []string{}},
-		"bench":                                {keys: []string{"api", "internal/modelimage", "internal/oci", "internal/buildinfo", "internal/dataset", "internal/runner/contract", "internal/runner/data", "bench"}},
-		"internal/archtest":                    {only: []string{}},
-		"internal/buildinfo":                   {only: []string{}},
-		"internal/model":                       {bans: join(pure, []string{"k8s.io"})},
-		"internal/near":                        {only: []string{}},
-		"internal/dataset":                     {keys: []string{"internal/near"}, bans: join(pure, []string{"k8s.io"})},
-		"internal/dataset/source":              {keys: []string{"internal/dataset"}, bans: cluster},
-		"internal/catalog":                     {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
-		"internal/instance":                    {keys: []string{"internal/model", "internal/near"}, bans: join(pure, []string{"k8s.io"})},
-		"internal/estimate":                    {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
-		"internal/engine":                      {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
-		"internal/tuning":                      {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
-		"internal/node":                        {bans: join(pure, []string{"sigs.k8s.io/karpenter"})},
-		"internal/node/nodetest":               {keys: []string{"internal/node"}, closed: true},
-		"internal/node/sim":                    {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}},
-		"internal/node/aks":                    {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}, bans: cluster},
-		"internal/nodeclaim":                   {bans: pure},
-		"internal/karpenter":                   {keys: []string{"internal/node", "internal/nodeclaim"}},
-		"internal/armemulator":                 {keys: []string{"internal/instance", "internal/model", "internal/near", "internal/armemulator"}},
-		"internal/armemulator/armemulatortest": {keys: []string{"internal/armemulator"}, closed: true},
-		"internal/engine/flags/gen":            {keys: []string{"internal/engine/flags"}},
-		"internal/tuning/gen":                  {keys: []string{"internal/tuning"}},
-		"internal/runner/contract":             {bans: pure},
-		"internal/runner/contract/gen":         {keys: []string{"internal/runner/contract"}},
-		"internal/runner/ending":               {keys: []string{"internal/runner/contract"}, bans: cluster},
-		"internal/runner/standin":              {closed: true},
+	all := map[string]room{
+		"api/v1beta1":               {only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
+		"api/v1alpha1":              {keys: []string{"api/v1beta1"}, only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
+		"catalog":                   {only: []string{}},
+		"bench":                     {keys: []string{"api", "internal/modelimage", "internal/oci", "internal/buildinfo", "internal/dataset", "internal/runner/contract", "internal/runner/data", "bench"}},
+		"internal/archtest":         {only: []string{}},
+		"internal/buildinfo":        {only: []string{}},
+		"internal/model":            {bans: join(pure, []string{"k8s.io"})},
+		"internal/near":             {only: []string{}},
+		"internal/dataset":          {keys: []string{"internal/near"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/dataset/source":   {keys: []string{"internal/dataset"}, bans: cluster},
+		"internal/catalog":          {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
+		"internal/instance":         {keys: []string{"internal/model", "internal/near"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/estimate":         {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/engine":           {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
+		"internal/tuning":           {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/engine/flags/gen": {keys: []string{"internal/engine/flags"}},
+		"internal/tuning/gen":       {keys: []string{"internal/tuning"}},
 		"internal/render": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/engine", "internal/nodeclaim", "internal/runner/contract", "internal/runner/ending", "internal/tuning",
@@ -80,15 +70,6 @@ func rooms() map[string]room {
 			},
 			bans: machine,
 		},
-		"internal/controller/nodeclaim": {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
-		"internal/controller/orphan":    {keys: []string{"internal/node", "internal/nodeclaim"}, bans: machine},
-		"internal/controller/repair":    {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
-		"internal/provisioner": {
-			keys: []string{
-				"internal/buildinfo", "internal/config", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
-				"internal/instance", "internal/provisioner",
-			},
-		},
 		"internal/claims":       {keys: []string{"internal/nodeclaim"}, bans: machine},
 		"internal/startup":      {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/tuneprogress": {keys: []string{"internal/runner/contract"}, bans: cluster},
@@ -98,13 +79,42 @@ func rooms() map[string]room {
 				"internal/nodeclaim", "internal/operator", "internal/startup", "internal/tuneprogress",
 			},
 		},
-		"internal/config":               {bans: cluster},
-		"internal/oci":                  {bans: cluster},
-		"internal/oci/registrytest":     {closed: true},
-		"internal/safetensors":          {bans: join(pure, []string{"k8s.io"})},
-		"internal/modelimage":           {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
-		"internal/adapter":              {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
-		"internal/adapter/adaptertest":  {closed: true},
+		"internal/config":              {bans: cluster},
+		"internal/oci":                 {bans: cluster},
+		"internal/oci/registrytest":    {closed: true},
+		"internal/safetensors":         {bans: join(pure, []string{"k8s.io"})},
+		"internal/modelimage":          {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
+		"internal/adapter":             {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
+		"internal/adapter/adaptertest": {closed: true},
+		"internal/cli": {
+			keys: []string{
+				"api/v1beta1", "internal/cli", "internal/dataset", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
+				"internal/nodeclaim", "internal/runner/ending",
+			},
+		},
+		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
+		"cmd/arm-emulator":    {keys: []string{"internal/armemulator", "internal/buildinfo"}},
+		"cmd/kaito":           {keys: []string{"internal/cli", "internal/buildinfo"}},
+		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/buildinfo"}},
+		"cmd/gpu-provisioner": {keys: []string{"internal/provisioner", "internal/buildinfo"}},
+		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
+		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
+		"test/e2e":            {keys: []string{"api", "internal/testkit", "internal/runner/fetch/hubtest"}},
+	}
+	maps.Copy(all, runnerRooms())
+	maps.Copy(all, nodeRooms())
+	return all
+}
+
+// runnerRooms are those of the program in a model's pod: nothing in it knows a cluster.
+func runnerRooms() map[string]room {
+	cluster := clusterEffects()
+	pure := join(cluster, machineEffects())
+	return map[string]room{
+		"internal/runner/contract":      {bans: pure},
+		"internal/runner/contract/gen":  {keys: []string{"internal/runner/contract"}},
+		"internal/runner/ending":        {keys: []string{"internal/runner/contract"}, bans: cluster},
+		"internal/runner/standin":       {closed: true},
 		"internal/runner/fetch":         {keys: []string{"internal/runner/ending", "internal/runner/fetch", "internal/oci"}, bans: cluster},
 		"internal/runner/fetch/hubtest": {closed: true},
 		"internal/runner/data":          {keys: []string{"internal/runner", "internal/dataset"}, bans: cluster},
@@ -121,20 +131,32 @@ func rooms() map[string]room {
 			},
 			bans: cluster,
 		},
-		"internal/cli": {
+	}
+}
+
+// nodeRooms are those of the provisioner. Its controllers see the contract of a provider;
+// a provider knows no other, and nothing of the cluster's objects but what it needs.
+func nodeRooms() map[string]room {
+	cluster, machine := clusterEffects(), machineEffects()
+	pure := join(cluster, machine)
+	return map[string]room{
+		"internal/node":                        {bans: join(pure, []string{"sigs.k8s.io/karpenter"})},
+		"internal/node/nodetest":               {keys: []string{"internal/node"}, closed: true},
+		"internal/node/sim":                    {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}},
+		"internal/node/aks":                    {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}, bans: cluster},
+		"internal/nodeclaim":                   {bans: pure},
+		"internal/karpenter":                   {keys: []string{"internal/node", "internal/nodeclaim"}},
+		"internal/armemulator":                 {keys: []string{"internal/instance", "internal/model", "internal/near", "internal/armemulator"}},
+		"internal/armemulator/armemulatortest": {keys: []string{"internal/armemulator"}, closed: true},
+		"internal/controller/nodeclaim":        {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
+		"internal/controller/orphan":           {keys: []string{"internal/node", "internal/nodeclaim"}, bans: machine},
+		"internal/controller/repair":           {keys: []string{"internal/node", "internal/nodeclaim", "internal/kube"}, bans: machine},
+		"internal/provisioner": {
 			keys: []string{
-				"api/v1beta1", "internal/cli", "internal/dataset", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
-				"internal/nodeclaim", "internal/runner/ending",
+				"internal/buildinfo", "internal/config", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
+				"internal/instance", "internal/provisioner",
 			},
 		},
-		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},
-		"cmd/arm-emulator":    {keys: []string{"internal/armemulator", "internal/buildinfo"}},
-		"cmd/kaito":           {keys: []string{"internal/cli", "internal/buildinfo"}},
-		"cmd/kaito-operator":  {keys: []string{"internal/operator", "internal/buildinfo"}},
-		"cmd/gpu-provisioner": {keys: []string{"internal/provisioner", "internal/buildinfo"}},
-		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
-		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
-		"test/e2e":            {keys: []string{"api", "internal/testkit", "internal/runner/fetch/hubtest"}},
 	}
 }
 
