@@ -54,7 +54,7 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithVolumes(engineVolumes(s)...).
 			WithVolumes(adapterVolumes(s)...).
 			WithAffinity(nodes(ws, s.Plan.Kind())).
-			WithTolerations(tolerations()...).
+			WithTolerations(tolerations(ws)...).
 			WithSecurityContext(unprivileged()).
 			WithImagePullSecrets(references(s.PullSecrets)...).
 			WithAutomountServiceAccountToken(false).

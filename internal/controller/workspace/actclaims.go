@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -47,24 +48,27 @@ func (r *Reconciler) demandNodes(ctx context.Context, o *observed, d decision) (
 		var taken *takenError
 		switch {
 		case errors.As(err, &taken):
-			d.claims = v1beta1.NodeClaimNotReady(node.Name(), v1beta1.ReasonNameTaken, taken.Error())
+			d.claimRefused(v1beta1.NodeClaimNotReady(node.Name(), v1beta1.ReasonNameTaken, taken.Error()))
 		case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-			d.claims = v1beta1.NodeClaimRefused(cause(err))
+			d.claimRefused(v1beta1.NodeClaimRefused(cause(err)))
 		case err != nil:
 			return d, nil, err
-		default:
-			continue
 		}
-		d.nodes = v1beta1.NodesAwaited(d.claims)
-		if d.inference.Reason == v1beta1.ReasonNodeClaimPending {
-			d.inference = v1beta1.InferenceWaits(d.claims)
-		}
-		break
 	}
 	repaired := func(c nodeclaim.NodeClaim) bool {
 		return slices.ContainsFunc(want.create, func(n render.Node) bool { return n.Name() == c.Name })
 	}
 	return d, slices.DeleteFunc(want.remove, repaired), nil
+}
+
+// claimRefused puts the server's answer where the claim was said to be on its way.
+func (d *decision) claimRefused(why metav1.Condition) {
+	for _, c := range []*metav1.Condition{&d.claims, &d.nodes, &d.inference, &d.job} {
+		if c.Reason == v1beta1.ReasonNodeClaimPending {
+			c.Reason, c.Message = why.Reason, why.Message
+		}
+	}
+	d.again = claimAgain
 }
 
 // createClaim asks for a node. What stands there under its name is ours and lost its

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -439,4 +440,57 @@ func installCRD(t *testing.T) {
 	if err != nil {
 		t.Errorf("install the CRD of NodeClaims again: %v", err)
 	}
+}
+
+// What the API server itself says of a claim stands in the condition.
+func TestAClaimThatAPolicyRefuses(t *testing.T) {
+	c := api.Client(t)
+	namespace := api.Namespace(t)
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+				Operations: []admissionv1.OperationType{admissionv1.Create},
+				Rule:       admissionv1.Rule{APIGroups: []string{"karpenter.sh"}, APIVersions: []string{"v1"}, Resources: []string{"nodeclaims"}},
+			}}}},
+			Validations: []admissionv1.Validation{{
+				Expression: "!('apps' in object.metadata.labels) || object.metadata.labels['apps'] != '" + namespace + "'", Message: "the budget of this team is spent",
+			}},
+		},
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: namespace},
+		Spec:       admissionv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}},
+	}
+	for _, o := range []client.Object{policy, binding} {
+		if err := c.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	probe := &nodeclaim.NodeClaim{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{"apps": namespace}}, Spec: nodeclaim.Spec{
+		NodeClassRef: &nodeclaim.ClassRef{Group: nodeclaim.ClassGroup, Kind: nodeclaim.ClassKind, Name: nodeclaim.ClassName}, Requirements: []nodeclaim.Requirement{},
+	}}
+	eventually(t, "the policy is enforced", func() bool { return apierrors.IsInvalid(c.Create(t.Context(), probe.DeepCopy(), client.DryRunAll)) })
+	start(t, provisioning())
+	ws := testkit.Workspace(namespace, "chat", testkit.OnNodes("apps", namespace), testkit.InstanceType("Standard_D4s_v5"))
+	if err := c.Create(t.Context(), ws); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{v1beta1.ConditionNodeClaimReady, v1beta1.ConditionResourceReady, v1beta1.ConditionInferenceReady} {
+		is(t, c, ws, kind, v1beta1.ReasonNodeClaimRefused)
+		if m := condition(t, c, ws, kind).Message; !strings.Contains(m, "the budget of this team is spent") {
+			t.Errorf("%s says %q", kind, m)
+		}
+	}
+	for _, o := range []client.Object{binding, policy} {
+		if err := c.Delete(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the policy is gone", func() bool { return c.Create(t.Context(), probe.DeepCopy(), client.DryRunAll) == nil })
+	ws.Annotations = map[string]string{"touched": "yes"}
+	if err := c.Update(t.Context(), ws); err != nil {
+		t.Fatal(err)
+	}
+	is(t, c, ws, v1beta1.ConditionResourceReady, v1beta1.ReasonNodeClaimPending)
 }

@@ -34,6 +34,9 @@ const (
 	concurrent = 16
 	// atOnce makes the next pass over a Workspace.
 	atOnce = time.Millisecond
+	// claimAgain is how soon a NodeClaim that the API server has refused is tried again:
+	// nobody tells when a policy changes.
+	claimAgain = time.Minute
 	// passLimit ends a pass that waits for a cache that is cut off from its server; it is tried again.
 	passLimit = time.Minute
 )
@@ -121,12 +124,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	case !o.ws.DeletionTimestamp.IsZero():
 		r.tunings.Forget(req.NamespacedName)
-		return ctrl.Result{}, r.letGo(ctx, o) // children go with their owner
+		return ctrl.Result{}, unlessNewer(r.letGo(ctx, o)) // children go with their owner
 	}
 	d := r.planner.decide(o)
 	d, surplus, err := r.demandNodes(ctx, &o, d)
 	if err != nil {
-		return ctrl.Result{}, err
+		return ctrl.Result{}, unlessNewer(err)
 	}
 	d, more, err := r.actTwice(ctx, &o, d)
 	if err == nil && !more {
@@ -145,7 +148,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if o.ws.Tuning != nil {
 		r.askProgress(o, d)
 	}
-	return ctrl.Result{}, errors.Join(err, r.report(ctx, o.ws, d))
+	return ctrl.Result{RequeueAfter: d.again}, errors.Join(err, r.report(ctx, o.ws, d))
+}
+
+// unlessNewer passes an error on, unless a newer pass is on its way.
+func unlessNewer(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // actTwice acts, and once more where the API server has what the cache has not.

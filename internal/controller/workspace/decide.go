@@ -3,6 +3,7 @@ package workspace
 import (
 	"errors"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -51,6 +52,8 @@ type decision struct {
 	// nodes are made for it.
 	claims metav1.Condition
 	wish   wish
+	// again is when the next pass is due at the latest; 0 waits for news.
+	again time.Duration
 	// final is true when only an edit can help.
 	final bool
 	// serving is what to apply; nil leaves the children as they are.

@@ -35,7 +35,7 @@ func turned(before, after []metav1.Condition) []metav1.Condition {
 // tellable leaves out what every Workspace goes through before it answers.
 func tellable(was metav1.ConditionStatus, c metav1.Condition) bool {
 	switch {
-	case c.Reason == v1beta1.ReasonInferencePending:
+	case passes(c):
 		return was == metav1.ConditionTrue
 	case c.Status == metav1.ConditionTrue:
 		return c.Type == v1beta1.ConditionInferenceReady || was == metav1.ConditionFalse
@@ -43,10 +43,19 @@ func tellable(was metav1.ConditionStatus, c metav1.Condition) bool {
 	return c.Status == metav1.ConditionFalse || was != metav1.ConditionUnknown
 }
 
+// passes is true of a wait that every Workspace goes through, and that ends by itself.
+func passes(c metav1.Condition) bool {
+	switch c.Reason {
+	case v1beta1.ReasonInferencePending, v1beta1.ReasonNodeClaimPending, v1beta1.ReasonCreating, v1beta1.ReasonNodeNotJoined, v1beta1.ReasonReleased:
+		return true
+	}
+	return false
+}
+
 // tell sends one event: what is wrong is a warning, unless it is a wait that passes by itself.
 func (r *Reconciler) tell(ws *v1beta1.Workspace, c metav1.Condition) {
 	kind := corev1.EventTypeNormal
-	if c.Status == metav1.ConditionFalse && c.Reason != v1beta1.ReasonInferencePending {
+	if c.Status == metav1.ConditionFalse && !passes(c) {
 		kind = corev1.EventTypeWarning
 	}
 	r.record.Eventf(ws, nil, kind, c.Reason, "Reconcile", "%s", c.Message)

@@ -16,15 +16,24 @@ func TestEventsAreFewAndTellWhatTurned(t *testing.T) {
 	starts := v1beta1.InferenceNotReady(v1beta1.ReasonInferencePending, "The server is being started")
 	crash := v1beta1.InferenceNotReady(v1beta1.ReasonContainerCrashLoop, "Container ends")
 	refused := v1beta1.ModelNotFound("n", nil)
+	quota := v1beta1.NodeClaimNotReady("ws1", v1beta1.ReasonQuotaExceeded, "no cores are left")
 	type list = []metav1.Condition
 	for name, tc := range map[string]struct {
 		before, after list
 		want          []string
 	}{
-		"a start tells nothing":                      {nil, list{accepted, nodes, starts}, nil},
-		"a server that answers for the first time":   {list{accepted, nodes, starts}, list{accepted, nodes, answers, v1beta1.WorkspaceReady()}, []string{v1beta1.ReasonInferenceReady}},
-		"one cause is told once":                     {nil, list{accepted, noNode, v1beta1.InferenceWaits(noNode)}, []string{v1beta1.ReasonNoMatchingNode}},
-		"a node that has joined":                     {list{accepted, noNode, v1beta1.InferenceWaits(noNode)}, list{accepted, nodes, starts}, []string{v1beta1.ReasonNodesReady}},
+		"a start tells nothing":                    {nil, list{accepted, nodes, starts}, nil},
+		"a server that answers for the first time": {list{accepted, nodes, starts}, list{accepted, nodes, answers, v1beta1.WorkspaceReady()}, []string{v1beta1.ReasonInferenceReady}},
+		"one cause is told once":                   {nil, list{accepted, noNode, v1beta1.InferenceWaits(noNode)}, []string{v1beta1.ReasonNoMatchingNode}},
+		"a node that has joined":                   {list{accepted, noNode, v1beta1.InferenceWaits(noNode)}, list{accepted, nodes, starts}, []string{v1beta1.ReasonNodesReady}},
+		"a node that is being made": {
+			nil, list{accepted, v1beta1.NodeClaimPending("ws1", "t"), v1beta1.NodesAwaited(v1beta1.NodeClaimPending("ws1", "t"))}, nil,
+		},
+		"a node that the cloud refuses is told once": {
+			list{accepted, v1beta1.NodeClaimPending("ws1", "t")},
+			list{accepted, quota, v1beta1.NodesAwaited(quota), v1beta1.InferenceWaits(quota)},
+			[]string{v1beta1.ReasonQuotaExceeded},
+		},
 		"a server that went away":                    {list{accepted, nodes, answers}, list{accepted, nodes, starts}, []string{v1beta1.ReasonInferencePending}},
 		"a crash":                                    {list{accepted, nodes, starts}, list{accepted, nodes, crash}, []string{v1beta1.ReasonContainerCrashLoop}},
 		"another try after a crash":                  {list{accepted, nodes, crash}, list{accepted, nodes, starts}, nil},

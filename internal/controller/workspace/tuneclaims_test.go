@@ -131,10 +131,40 @@ func TestATypeIsJudgedBeforeTheDataIs(t *testing.T) {
 	s.checkedWell().claimed("+0.0").says("Accepted=True/Accepted").tells(v1beta1.ConditionAccepted, "is retired")
 }
 
-// A node that is held for a run that cannot be begun is given back; one whose adapter answers is kept.
-func TestAnEditThatCannotBeRunKeepsOnlyWhatServes(t *testing.T) {
+// A node that has less than its type promises is made once, and not again and again.
+func TestANodeOnWhichNothingFitsIsGivenBackForGood(t *testing.T) {
 	t.Parallel()
 	s := onMadeNodes(t)
 	s.checkedWell().claimed("+0.0").joins("n1", testkit.Allocatable("4", "300Mi")).pass().
-		claimed("-0.0").says("Accepted=False/DoesNotFit").is(v1beta1.StateFailed, v1beta1.TuningWaiting)
+		claimed("-0.0").says("Accepted=True/Accepted", "JobStarted=False/DoesNotFit", "NodeClaimReady=False/Released").is(v1beta1.StateFailed, v1beta1.TuningFailed)
+	s.observed.claims, s.nodes = nil, nil
+	s.pass().claimed().says("JobStarted=False/DoesNotFit", "NodeClaimReady=False/Released").is(v1beta1.StateFailed, v1beta1.TuningFailed)
+	s.ws.Annotations = map[string]string{v1beta1.AnnotationRetry: "1"}
+	s.pass().claimed("+0.0")
+}
+
+// A run that an edit has stopped gives its node back where the edit cannot be run; a node
+// whose adapter answers is kept.
+func TestAnEditThatCannotBeRunKeepsOnlyWhatServes(t *testing.T) {
+	t.Parallel()
+	s := onMadeNodes(t)
+	s.checkedWell().claimed("+0.0").joins("n1").pass().claimed()
+	s.ws.Tuning.Input.URLs = []string{"https://data.example/other.parquet"}
+	s.pass().claimed().says("Accepted=Unknown/StoppingRun")
+	s.jobPods = nil
+	s.pass().claimed().says("Accepted=Unknown/CheckingDataset")
+	s.jobPods = []corev1.Pod{jobPod("c", v1beta1.RoleCheck, corev1.PodFailed,
+		endedWith("check", ending.CodeConfig, ending.Ending{Reason: ending.DataInvalid, Message: "Row 3 has no answer."}))}
+	jobEnded(s, s.checkJob, batchv1.JobFailed, "")
+	s.pass().claimed("-0.0").says("Accepted=False/DataInvalid", "NodeClaimReady=False/Released")
+
+	s = onMadeNodes(t)
+	s.checkedWell().claimed("+0.0").joins("n1").pass()
+	s.jobPods = append(s.jobPods, jobPod("t", v1beta1.RoleTune, corev1.PodSucceeded, endedWith("publish", 0, contract.Result{
+		Reason: contract.Done, Published: &contract.Published{Image: "registry.example/adapters/demo:0.0.1", Digest: "sha256:a"},
+	})))
+	jobEnded(s, s.tuneJob, batchv1.JobComplete, "")
+	s.pass().answers().claimed().is(v1beta1.StateReady, v1beta1.TuningPublished)
+	s.ws.Tuning.Output.Image = "No Image"
+	s.pass().claimed().says("Accepted=False/InvalidOutput", "InferenceReady=True/ServingPreviousRun", "NodeClaimReady=True/NodeClaimsReady")
 }

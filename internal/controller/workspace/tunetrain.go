@@ -88,6 +88,11 @@ func (p Planner) beginTraining(t *thought, pods []corev1.Pod) {
 	s.Phase = v1beta1.TuningWaiting
 	fits := p.room(t, longest(*s))
 	switch {
+	case t.final && provisions(t.ws) && len(t.observed.nodes) > 0:
+		// Its type promised more. Written down, lest another such node be made, and another.
+		t.failForGood(v1beta1.ReasonDoesNotFit, t.accepted.Message)
+		p.failedForGood(t)
+		return
 	case t.final:
 		t.waitsForTuning()
 		t.decision.nodes = v1beta1.NodesTooSmall()
