@@ -29,6 +29,10 @@ for text in "--cluster-nodes=100" "--cluster-attempts=300" "--namespace-attempts
   has sim "$text"
 done
 
+helm template gpu-provisioner "$chart" "${sim[@]}" >"$work/own-name"
+has own-name "name: gpu-provisioner"
+lacks own-name "gpu-provisioner-gpu-provisioner"
+
 # Workload identity without a webhook, and no more rights than AKS needs.
 render aks "${aks[@]}"
 for text in "audience: api://AzureADTokenExchange" "--aks-token-file=/var/run/secrets/azure/tokens/azure-identity-token" "mountPath: /var/run/secrets/azure/tokens" \

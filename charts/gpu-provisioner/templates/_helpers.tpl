@@ -1,6 +1,10 @@
-{{/* The name of every object of the provisioner: <release>-gpu-provisioner. */}}
+{{/* The name of every object of the provisioner: <release>-gpu-provisioner, or the release's own where that says it already. */}}
 {{- define "gpu-provisioner.name" -}}
+{{- if contains "gpu-provisioner" .Release.Name -}}
+{{- .Release.Name -}}
+{{- else -}}
 {{- printf "%s-gpu-provisioner" (.Release.Name | trunc 47 | trimSuffix "-") -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What the provisioner's pods are selected by. It can never change. */}}

@@ -193,7 +193,8 @@ func (r *Reconciler) look(ctx context.Context, claim *nodeclaim.NodeClaim, c *ch
 		return
 	}
 	c.silent = ""
-	if m.State == node.Absent || m.State == node.Failed || m.State == node.Deleting {
+	// Failed is no sign: a machine that runs may be called so after some later operation of the cloud.
+	if m.State == node.Absent || m.State == node.Deleting {
 		c.lost++
 	} else {
 		c.lost = 0

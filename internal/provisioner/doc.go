@@ -1,2 +1,0 @@
-// Package provisioner assembles gpu-provisioner: its manager, its controllers, one provider.
-package provisioner
