@@ -83,7 +83,7 @@ func token(t *testing.T, key *ecdsa.PrivateKey, issuer, subject string) string {
 func trusted(t *testing.T, url string) string {
 	t.Helper()
 	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).
-											DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "https://"))
+		DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "https://"))
 	if err != nil {
 		t.Fatal(err)
 	}
