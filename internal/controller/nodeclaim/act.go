@@ -68,7 +68,7 @@ func (r *Reconciler) ask(ctx context.Context, o observed, shape node.Shape, offe
 	if err := r.patch(ctx, o.claim, next); err != nil {
 		return 0, err
 	}
-	o.claim, o.protected = next, true
+	o.claim, o.protected, o.spent = next, true, 0
 	shape.Labels[nodeclaim.LabelCapacityType] = offer.CapacityType
 	machine, e := r.cloud.ensure(ctx, node.Request{Key: o.key, Owner: o.owner, Offer: offer, Shape: shape, Token: token})
 	if e == nil && machine.State == node.Absent {
@@ -78,17 +78,19 @@ func (r *Reconciler) ask(ctx context.Context, o observed, shape node.Shape, offe
 		logger(ctx, o.claim).Info("asked for a machine", "offer", described(offer), "attempt", o.book.attempts)
 	}
 	after, err := r.follow(ctx, o, r.mind.learn(o.claim, o.phase, answer{machine: machine, err: e}))
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		r.regret(ctx, o)
 	}
 	return after, err
 }
 
-// regret removes a machine whose claim went away while it was asked for. Should this fail
-// too, the sweep of orphans finds it.
+// regret removes a machine whose claim was deleted while it was asked for: another process
+// may have seen that there was no machine just before. Should this fail too, the sweep of
+// orphans finds it.
 func (r *Reconciler) regret(ctx context.Context, o observed) {
-	err := r.o.Reader.Get(ctx, client.ObjectKeyFromObject(o.claim), &nodeclaim.NodeClaim{})
-	if !apierrors.IsNotFound(err) {
+	now := &nodeclaim.NodeClaim{}
+	err := r.o.Reader.Get(ctx, client.ObjectKeyFromObject(o.claim), now)
+	if client.IgnoreNotFound(err) != nil || err == nil && now.UID == o.claim.UID && now.DeletionTimestamp.IsZero() {
 		return
 	}
 	_, e := r.cloud.remove(ctx, o.key, o.owner)

@@ -77,8 +77,10 @@ func (m *mind) learn(claim *nodeclaim.NodeClaim, p phase, a answer) answer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.of(claim)
-	t.failures++
-	if a.err == nil {
+	switch {
+	case a.err != nil:
+		t.failures++
+	case a.machine.State != node.Absent: // that there is nothing yet is no success
 		t.failures = 0
 	}
 	a.left = time.Duration(float64(pace(p, a, t.failures)) * m.jitter())
@@ -103,6 +105,7 @@ const (
 	paceWhole      = 30 * time.Second
 	paceRemoving   = 5 * time.Second
 	paceConflict   = 10 * time.Second
+	paceConflicts  = time.Minute
 	paceThrottled  = time.Minute
 	paceTransient  = 5 * time.Second
 	paceTransients = 5 * time.Minute
@@ -127,7 +130,7 @@ func pace(p phase, a answer, failures int) time.Duration {
 	}
 	switch a.err.Class {
 	case node.Conflict:
-		return paceConflict
+		return growing(paceConflict, paceConflicts, failures-1)
 	case node.Throttled:
 		return max(a.err.RetryAfter, paceTransient)
 	case node.Auth:

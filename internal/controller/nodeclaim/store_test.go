@@ -31,8 +31,10 @@ type store struct {
 	// objects are never changed, only replaced.
 	objects map[string]client.Object
 	// asks counts the notes that a machine is asked for, refuse makes writes of status fail.
-	asks   int
-	refuse bool
+	asks, conflicts int
+	refuse          bool
+	// onGone is called when a claim goes since nothing holds it any more.
+	onGone func(*nodeclaim.NodeClaim)
 }
 
 func newStore(clock *clocktesting.FakeClock) *store {
@@ -133,6 +135,9 @@ func (s *store) put(o client.Object) {
 	o.SetResourceVersion(strconv.Itoa(s.version))
 	if !o.GetDeletionTimestamp().IsZero() && len(o.GetFinalizers()) == 0 {
 		delete(s.objects, id(o))
+		if c, ok := o.(*nodeclaim.NodeClaim); ok && s.onGone != nil {
+			s.onGone(c)
+		}
 		return
 	}
 	s.objects[id(o)] = o.DeepCopyObject().(client.Object)
@@ -192,6 +197,7 @@ func (s *store) patch(o client.Object, status bool) error {
 		return missing(id(o))
 	case status && isNode: // the simulator's kubelets do not look who else writes
 	case have.GetResourceVersion() != o.GetResourceVersion():
+		s.conflicts++
 		return conflict(id(o))
 	case status && s.refuse:
 		return apierrors.NewBadRequest("the status is not valid")

@@ -27,6 +27,8 @@ const (
 	nodeIndex = "provisioner.kaito.sh/machine"
 	// keyIndex finds claims by their key.
 	keyIndex = "provisioner.kaito.sh/key"
+	// keyLength is how long a node.Key is.
+	keyLength = 12
 	// passLimit ends a pass that waits for a server that does not answer; it is tried again.
 	passLimit = 2 * time.Minute
 )
@@ -60,7 +62,7 @@ func indexNode(o client.Object) []string {
 	seen := map[string]bool{}
 	var values []string
 	for _, value := range n.Labels {
-		if len(value) == len(node.KeyOf("", "")) && strings.HasPrefix(value, "k") && !seen[value] {
+		if len(value) == keyLength && strings.HasPrefix(value, "k") && !seen[value] {
 			seen[value] = true
 			values = append(values, value)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/node"
@@ -46,6 +48,14 @@ type world struct {
 	events []string
 	// before is called before every request to the store and the cloud.
 	before func(string)
+	// onStep is called between passes.
+	onStep func()
+	// foreign is true while something happens that is not done by a process of ours.
+	foreign bool
+	// crowded says that there are several processes: one may remove what another has just asked for.
+	crowded bool
+	// blocked drains do not go on.
+	blocked bool
 }
 
 func newWorld(t testing.TB, edits ...func(*Options, *sim.Options)) *world {
@@ -62,6 +72,7 @@ func newWorld(t testing.TB, edits ...func(*Options, *sim.Options)) *world {
 		edit(&w.opts, &so)
 	}
 	w.cloud = sim.New(so)
+	w.store.onGone = w.wantNoMachine
 	w.restart()
 	return w
 }
@@ -83,7 +94,7 @@ var shipped = func() *instance.Table {
 }()
 
 // Eventf keeps the reasons of events.
-func (w *world) Eventf(_, _ runtime.Object, _, reason, _, note string, args ...any) {
+func (w *world) Eventf(_, _ runtime.Object, _, reason, _, note string, args ...any) { //nolint:revive // the recorder's own
 	w.events = append(w.events, reason+": "+fmt.Sprintf(note, args...))
 }
 
@@ -169,14 +180,20 @@ func (w *world) change(name string, edit func(*nodeclaim.NodeClaim)) {
 	}
 }
 
+// quiet keeps what is logged to itself.
+func quiet(ctx context.Context) context.Context { return log.IntoContext(ctx, logr.Discard()) }
+
 // pass makes one pass over a claim, and remembers when to come again.
 func (w *world) pass(ctx context.Context, name string) error {
-	result, err := w.lifecycle.Reconcile(ctx, ctrl.Request{NamespacedName: types.NamespacedName{Name: name}})
+	result, err := w.lifecycle.Reconcile(quiet(ctx), ctrl.Request{NamespacedName: types.NamespacedName{Name: name}})
 	delete(w.wake, name)
 	if err != nil {
 		w.wake[name] = w.clock.Now().Add(time.Second)
 	} else if result.RequeueAfter > 0 {
-		w.wake[name] = w.clock.Now().Add(result.RequeueAfter)
+		w.wake[name] = w.clock.Now()
+		if result.RequeueAfter != atOnce {
+			w.wake[name] = w.clock.Now().Add(result.RequeueAfter)
+		}
 	}
 	return err
 }
@@ -187,9 +204,9 @@ func (w *world) print(name string) string {
 	if c == nil {
 		return "gone"
 	}
-	text := fmt.Sprint(c.Annotations, c.Finalizers, c.DeletionTimestamp.IsZero())
+	text := c.ResourceVersion
 	for _, n := range w.store.nodes() {
-		text += n.Name + n.ResourceVersion
+		text += " " + n.ResourceVersion
 	}
 	return text
 }
@@ -199,6 +216,9 @@ func (w *world) settle() {
 	w.Helper()
 	const most = 200
 	for range most {
+		if w.onStep != nil {
+			w.onStep()
+		}
 		if err := w.cloud.Step(w.Context()); err != nil {
 			w.Fatal(err)
 		}
@@ -206,7 +226,7 @@ func (w *world) settle() {
 		busy := false
 		for _, c := range w.store.claims() {
 			at, waits := w.wake[c.Name]
-			if print := w.print(c.Name); print != w.seen[c.Name] || waits && at.Before(w.clock.Now().Add(10*time.Millisecond)) {
+			if print := w.print(c.Name); print != w.seen[c.Name] || waits && !at.After(w.clock.Now()) {
 				w.seen[c.Name] = print
 				busy = true
 				_ = w.pass(w.Context(), c.Name) // it comes again
@@ -216,17 +236,20 @@ func (w *world) settle() {
 			return
 		}
 	}
-	w.Fatal("the passes do not come to rest")
+	w.Fatalf("the passes do not come to rest: %s, machines %+v", w.told(), w.cloud.Machines())
 }
 
-// after lets time pass, in small steps.
+// after lets time pass, from one moment at which something is due to the next.
 func (w *world) after(d time.Duration) {
 	w.Helper()
-	const step = 5 * time.Second
+	const least, most = 5 * time.Second, 10 * time.Minute
 	w.settle()
-	for ; d > 0; d -= step {
-		w.clock.Step(min(d, step))
-		w.settle()
+	for end := w.clock.Now().Add(d); w.clock.Now().Before(end); w.settle() {
+		step := most
+		for _, at := range w.wake {
+			step = min(step, at.Sub(w.clock.Now()))
+		}
+		w.clock.Step(min(max(step, least), end.Sub(w.clock.Now())))
 	}
 }
 
@@ -234,6 +257,9 @@ func (w *world) after(d time.Duration) {
 // the claim goes with the node, the machine is removed, and the node is let go of.
 func (w *world) drain() {
 	w.Helper()
+	if w.blocked {
+		return
+	}
 	for _, n := range w.store.nodes() {
 		if n.DeletionTimestamp.IsZero() || !controllerutil.ContainsFinalizer(n, nodeclaim.Finalizer) {
 			continue
@@ -243,7 +269,7 @@ func (w *world) drain() {
 			if c.Status.ProviderID != n.Spec.ProviderID {
 				continue
 			}
-			w.delete(c.Name)
+			w.others(func() { w.delete(c.Name) })
 			owner := node.Owner{Cluster: cluster, ClaimUID: string(c.UID), ClaimName: c.Name}
 			o, err := w.cloud.Provider().Remove(w.Context(), node.KeyOf(cluster, string(c.UID)), owner)
 			gone = err == nil && o.State == node.Absent
@@ -256,6 +282,13 @@ func (w *world) drain() {
 			}
 		}
 	}
+}
+
+// others is what is not done by a process of ours.
+func (w *world) others(do func()) {
+	w.foreign = true
+	do()
+	w.foreign = false
 }
 
 // condition is a condition of a claim, as "Status/Reason".
@@ -297,4 +330,50 @@ func (w *world) gone() {
 	if left := w.store.snapshot(); len(left) > 0 {
 		w.Errorf("objects are left: %v", left)
 	}
+}
+
+// failFirst lets the creation of the first machine fail, and no other.
+func (w *world) failFirst() {
+	w.cloud.Inject(sim.CreationFails, 1)
+	w.onStep = func() {
+		if w.cloud.Creations() > 0 {
+			w.cloud.Clear()
+		}
+	}
+}
+
+// told is how all claims stand, in words.
+func (w *world) told() string {
+	text := ""
+	for _, c := range w.store.claims() {
+		text += fmt.Sprintf("%s: %v %v", c.Name, c.Annotations, c.Finalizers)
+		for _, condition := range nodeclaim.Conditions(c) {
+			text += fmt.Sprintf("\n\t%s %s %s: %s", condition.Type, condition.Status, condition.Reason, condition.Message)
+		}
+		text += "\n"
+	}
+	for _, n := range w.store.nodes() {
+		text += fmt.Sprintf("node %s: labels %v, finalizers %v, deleted %v, %+v\n", n.Name, n.Labels, n.Finalizers, n.DeletionTimestamp, n.Status.Conditions)
+	}
+	return text
+}
+
+// wantNoMachine is what holds whenever a claim goes: its machine went before it.
+func (w *world) wantNoMachine(c *nodeclaim.NodeClaim) {
+	if err := w.hasMachine(c); err != nil {
+		w.Error(err)
+	}
+}
+
+func (w *world) hasMachine(c *nodeclaim.NodeClaim) error {
+	for _, m := range w.cloud.Machines() {
+		if m.Owner.Cluster == cluster && m.Owner.ClaimUID == string(c.UID) && (m.State != node.Deleting || !w.crowded) {
+			return fmt.Errorf("the claim %s is gone, and its machine is not: %+v", c.Name, m)
+		}
+	}
+	return nil
+}
+
+func limited(l Limits) func(*Options, *sim.Options) {
+	return func(o *Options, _ *sim.Options) { o.Limits = l }
 }
