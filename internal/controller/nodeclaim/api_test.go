@@ -3,6 +3,7 @@ package nodeclaim_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -90,7 +91,35 @@ func provision(t *testing.T, c *sim.Cloud, id string) (stop func()) {
 		}
 	})
 	t.Cleanup(stop)
+	go nodeController(ctx, api.Client(t))
 	return stop
+}
+
+// nodeController does what a control plane's controller manager would: the API server gives a
+// new node a taint, which is taken off once the node is ready.
+func nodeController(ctx context.Context, c client.Client) {
+	for ctx.Err() == nil {
+		var nodes corev1.NodeList
+		_ = c.List(ctx, &nodes) // asked again
+		for i := range nodes.Items {
+			n := &nodes.Items[i]
+			before := n.DeepCopy()
+			n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == corev1.TaintNodeNotReady })
+			if ready(n) && len(n.Spec.Taints) < len(before.Spec.Taints) {
+				_ = c.Patch(ctx, n, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func ready(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 func claimOf(name string, edits ...func(*nodeclaim.NodeClaim)) *nodeclaim.NodeClaim {
@@ -226,8 +255,8 @@ func TestWhatIsNotOursOnARealAPIServer(t *testing.T) {
 	if len(other.Finalizers) > 0 || len(other.Status.Conditions) > 0 || len(other.Annotations) > 0 {
 		t.Errorf("a claim of somebody else was touched: %+v", other)
 	}
-	goes(t, "wsfour", c)
 	goes(t, "wsfive", c)
+	goes(t, "wsfour", c)
 }
 
 func TestARefusalOnARealAPIServer(t *testing.T) {
