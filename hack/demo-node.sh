@@ -11,7 +11,7 @@ wait_for_node() {
   if ! kubectl wait --for=condition=ResourceReady --timeout=5m "workspace/$ON_DEMAND"; then
     kubectl get workspace "$ON_DEMAND" -o yaml
     kubectl get nodeclaims,nodes -o wide
-    kubectl logs -n kaito-system -l app.kubernetes.io/name=gpu-provisioner --tail=50
+    kubectl logs -n kaito-system -l app.kubernetes.io/name=kaito-gpu-provisioner --tail=50
     return 1
   fi
   bin/kubectl-kaito nodes && kubectl get nodes -o wide

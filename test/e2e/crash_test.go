@@ -21,7 +21,7 @@ const system = "kaito-system"
 // operators are the pods of the operator that are not being removed, by name, with their UID.
 func operators(t *testing.T) map[string]string {
 	t.Helper()
-	out := kubectl(t, "get", "pods", "-n", system, "-l", "app.kubernetes.io/instance=kaito",
+	out := kubectl(t, "get", "pods", "-n", system, "-l", "app.kubernetes.io/name=kaito-operator",
 		"-o", `jsonpath={range .items[*]}{.metadata.name} {.metadata.uid} {.metadata.deletionTimestamp}{"\n"}{end}`)
 	pods := map[string]string{}
 	for line := range strings.Lines(out) {
@@ -79,7 +79,7 @@ func killOperator(t *testing.T) {
 // restarts is how often the containers of the operator have been started again.
 func restarts(t *testing.T) string {
 	t.Helper()
-	return kubectl(t, "get", "pods", "-n", system, "-l", "app.kubernetes.io/instance=kaito", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
+	return kubectl(t, "get", "pods", "-n", system, "-l", "app.kubernetes.io/name=kaito-operator", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}")
 }
 
 // freshOperator starts the operator in a new pod: one that was killed before would wait for its next start.
