@@ -172,3 +172,19 @@ func TestEveryRecipeOfTheCheckoutIsForRestrictedPods(t *testing.T) {
 		})
 	}
 }
+
+func TestTheValuesFileServesEveryChart(t *testing.T) {
+	t.Parallel()
+	values := string(Values(map[string]Record{"operator": {Digest: "sha256:1"}, "gpu-provisioner": {Digest: "sha256:2"}}))
+	for _, want := range []string{
+		"images:\n  gpu-provisioner:\n    repository: registry.local:5000/kaito/gpu-provisioner\n    tag: dev\n    digest: sha256:2\n  operator:\n",
+		"gpuProvisioner:\n  images:\n    gpu-provisioner:\n      repository: registry.local:5000/kaito/gpu-provisioner\n      tag: dev\n      digest: sha256:2\n",
+	} {
+		if !strings.Contains(values, want) {
+			t.Errorf("there is no\n%s\nin\n%s", want, values)
+		}
+	}
+	if strings.Contains(string(Values(map[string]Record{"operator": {}})), "gpuProvisioner") {
+		t.Error("a provisioner that was not built is named")
+	}
+}
