@@ -7,6 +7,7 @@
 //	go run ./bench -run tokens -cluster
 //	go run ./bench -run trainer
 //	go run ./bench -run workspaces -n 1000
+//	go run ./bench -run nodeclaims -n 1000 -quiet 1m
 //
 // Figures of which one is compared with another are taken in one run, in turns.
 package main
@@ -82,6 +83,7 @@ func benchmarks() []benchmark {
 		{"runner large prompts", runnerPrompts},
 		{"trainer", trainerSpeed},
 		{"workspaces", workspaces},
+		{"nodeclaims", claims},
 		{"runner tokens", runnerTokens},
 		{"dataset", datasetPass},
 	}
@@ -111,7 +113,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	runner := flags.String("runner", "bin/kaito-runner", "`FILE` of the built runner")
 	tokenizer := flags.String("tokenizer", "runtimes/gate/tests/model", "`DIR` with a model's tokenizer.json and chat template")
 	cluster := flags.Bool("cluster", false, "start a local cluster named bench for what needs one, and remove it")
-	n := flags.Int("n", 200, "`NUMBER` of Workspaces and fake nodes")
+	n := flags.Int("n", 200, "`NUMBER` of Workspaces and fake nodes, or of NodeClaims")
 	quiet := flags.Duration("quiet", 5*time.Minute, "count writes in a quiet time this `LONG`")
 	if err := flags.Parse(args); err != nil {
 		return err

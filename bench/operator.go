@@ -15,6 +15,19 @@ import (
 
 // start starts the operator with the chart's rights and its setting of the collector, and waits until its cache is filled.
 func (f *fleet) start(ctx context.Context) error {
+	binary, err := filepath.Abs(filepath.Join(filepath.Dir(f.o.runner), "kaito-operator"))
+	if err != nil {
+		return err
+	}
+	return f.begin(ctx, "kaito-operator", "KUBECONFIG="+f.plane.operator, "GOGC=50", binary,
+		"--runner-image", "registry.local:5000/kaito/runner:dev", "--llamacpp-image", "registry.local:5000/kaito/llamacpp:dev",
+		"--gate-image", "registry.local:5000/kaito/gate:dev", "--tuner-image", "registry.local:5000/kaito/tuner:dev",
+		"--models", "registry.local:5000/kaito/models")
+}
+
+// begin starts a program of ours (assignments of its environment, its path, its arguments) and
+// waits until it is ready.
+func (f *fleet) begin(ctx context.Context, name string, line ...string) error {
 	metrics, err := loopback(ctx)
 	if err != nil {
 		return err
@@ -23,21 +36,14 @@ func (f *fleet) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	binary, err := filepath.Abs(filepath.Join(filepath.Dir(f.o.runner), "kaito-operator"))
-	if err != nil {
-		return err
-	}
 	f.address = metrics
-	f.running, err = f.launch(ctx, "kaito-operator", "/usr/bin/env", "KUBECONFIG="+f.plane.operator, "GOGC=50", binary,
-		"--runner-image", "registry.local:5000/kaito/runner:dev", "--llamacpp-image", "registry.local:5000/kaito/llamacpp:dev",
-		"--gate-image", "registry.local:5000/kaito/gate:dev", "--tuner-image", "registry.local:5000/kaito/tuner:dev",
-		"--models", "registry.local:5000/kaito/models", "--metrics-address", metrics, "--health-address", health)
+	f.running, err = f.launch(ctx, name, "/usr/bin/env", append(line, "--metrics-address", metrics, "--health-address", health)...)
 	if err != nil {
 		return err
 	}
-	return f.until(ctx, "the operator is ready (see its log)", func() (bool, error) {
+	return f.until(ctx, name+" is ready (see its log)", func() (bool, error) {
 		if f.running.ended() {
-			return false, errors.New("the operator has ended")
+			return false, errors.New(name + " has ended")
 		}
 		response, err := f.get(ctx, "http://"+health+"/readyz")
 		if err != nil {

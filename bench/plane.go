@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/nodeclaim"
 )
 
 //go:embed kwok.yaml
@@ -60,7 +61,7 @@ func startPlane(ctx context.Context, o options) (*plane, error) {
 		return nil, err
 	}
 	p := &plane{programs: programs, dir: o.dir, env: &envtest.Environment{
-		BinaryAssetsDirectory: programs, CRDDirectoryPaths: []string{"config/crd/bases"}, ErrorIfCRDPathMissing: true,
+		BinaryAssetsDirectory: programs, CRDDirectoryPaths: []string{"config/crd/bases", "charts/gpu-provisioner/files/crds"}, ErrorIfCRDPathMissing: true,
 		ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience,
 	}}
 	// Room for as many Services as there are Workspaces.
@@ -78,7 +79,7 @@ func startPlane(ctx context.Context, o options) (*plane, error) {
 // furnish starts the controllers and kwok, and gives the operator its rights.
 func (p *plane) furnish(ctx context.Context) error {
 	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme))
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), v1beta1.AddToScheme(scheme), nodeclaim.AddToScheme(scheme))
 	if err != nil {
 		return fmt.Errorf("make the scheme: %w", err)
 	}
@@ -121,7 +122,8 @@ func (p *plane) furnish(ctx context.Context) error {
 // grant applies the chart's accounts, roles and bindings.
 func (p *plane) grant(ctx context.Context) error {
 	helm := exec.CommandContext(ctx, filepath.Join(p.programs, "helm"), "template", "kaito", "charts/kaito",
-		"--namespace", "kaito-system", "--set", "crds.install=false")
+		"--namespace", "kaito-system", "--set", "crds.install=false",
+		"--set", "gpuProvisioner.enabled=true", "--set", "gpuProvisioner.provider=sim", "--set", "gpuProvisioner.crds.install=false")
 	var complaint bytes.Buffer
 	helm.Stderr = &complaint
 	out, err := helm.Output()

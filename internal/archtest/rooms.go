@@ -42,7 +42,7 @@ func rooms() map[string]room {
 		"api/v1beta1":               {only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
 		"api/v1alpha1":              {keys: []string{"api/v1beta1"}, only: []string{"k8s.io/api", "k8s.io/apimachinery", "sigs.k8s.io/controller-runtime/pkg/scheme"}},
 		"catalog":                   {only: []string{}},
-		"bench":                     {keys: []string{"api", "internal/modelimage", "internal/oci", "internal/buildinfo", "internal/dataset", "internal/runner/contract", "internal/runner/data", "bench"}},
+		"bench":                     {keys: []string{"api", "internal/modelimage", "internal/oci", "internal/buildinfo", "internal/dataset", "internal/nodeclaim", "internal/runner/contract", "internal/runner/data", "bench"}},
 		"internal/archtest":         {only: []string{}},
 		"internal/buildinfo":        {only: []string{}},
 		"internal/model":            {bans: join(pure, []string{"k8s.io"})},
