@@ -207,12 +207,15 @@ func apply(t *testing.T, manifest string) {
 // eventually asks again until ok says yes, and tells the last answer when it never does.
 func eventually(t *testing.T, limit time.Duration, what string, ok func() (string, bool)) {
 	t.Helper()
+	const longest = time.Second // kubectl costs what a training on the same machine lacks
 	var last string
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
+	pause := 250 * time.Millisecond
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(pause) {
 		var done bool
 		if last, done = ok(); done {
 			return
 		}
+		pause = min(pause*5/4, longest)
 	}
 	t.Fatalf("%s: not within %s; last seen:\n%s", what, limit, last)
 }

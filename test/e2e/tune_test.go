@@ -124,7 +124,7 @@ func (w workspace) reaches(t *testing.T, limit time.Duration, kind, want string)
 		if w.field(t, "workspace/"+w.name, ".status.state") == "Failed" && !strings.HasPrefix(got, want) {
 			t.Fatalf("the Workspace has failed: %s\n%s", got, w.kubectl(t, "get", "workspace", w.name, "-o", "yaml"))
 		}
-		return got + "\n" + w.kubectl(t, "get", "pods", "-o", "wide"), strings.HasPrefix(got, want)
+		return got, strings.HasPrefix(got, want)
 	})
 }
 
