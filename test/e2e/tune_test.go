@@ -108,7 +108,7 @@ func tune(t *testing.T, name, settings string, edits ...string) workspace {
 		text = strings.Replace(text, "tuning:\n", "tuning:\n  config: settings\n", 1)
 		kubectl(t, "create", "configmap", "-n", w.namespace, "settings", "--from-literal=training_config.yaml="+settings)
 	}
-	kubectl(t, "label", "nodes", "--all", "--overwrite", tuneLabel)
+	kubectl(t, "label", "nodes", "node1", "node2", "--overwrite", tuneLabel)
 	if _, err := cluster.commandWithInput(time.Minute, text, "kubectl", "apply", "-n", w.namespace, "-f", "-"); err != nil {
 		t.Fatal(err)
 	}

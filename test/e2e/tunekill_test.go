@@ -124,14 +124,14 @@ func TestATrainingThatIsCutOffGivesTheSameAdapter(t *testing.T) {
 					t.Fatal(out, err)
 				}
 			}
-			kubectl(t, "label", "node", "spare2", "--overwrite", "app=cut-node")
+			kubectl(t, "label", "node", "spare2", "--overwrite", "lost=cut-node")
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			edits := quiet(tc.name)
 			if tc.name == "cut-node" {
 				onASpareNode(t)
-				edits = append(edits, "app: tuning-phi-3", "app: cut-node")
+				edits = append(edits, "app: tuning-phi-3", "lost: cut-node")
 			}
 			w, at := quick(t, tc.name, edits...), step()
 			w.atStep(t, at)
@@ -170,7 +170,7 @@ func onASpareNode(t *testing.T) {
 			}
 		}
 	})
-	kubectl(t, "label", "node", "spare1", "--overwrite", "app=cut-node")
+	kubectl(t, "label", "node", "spare1", "--overwrite", "lost=cut-node")
 }
 
 // A container whose memory is really used up: the kernel kills, the condition says what would fit.
