@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -174,25 +173,13 @@ func TestAnotherReplicaTakesOverFromALostLeader(t *testing.T) {
 // apiServer is the process of the cluster's API server.
 func apiServer(t *testing.T) int {
 	t.Helper()
-	out, err := cluster.local("status", "-o", "json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var status struct {
-		Components []struct {
-			Name string
-			PID  int
-		}
-	}
-	if err := json.Unmarshal([]byte(out), &status); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, c := range status.Components {
+	components := where(t).Components
+	for _, c := range components {
 		if c.Name == "kube-apiserver" && c.PID != 0 {
 			return c.PID
 		}
 	}
-	t.Fatalf("no process is the API server's:\n%s", out)
+	t.Fatalf("no process is the API server's: %v", components)
 	return 0
 }
 

@@ -71,17 +71,10 @@ func privateModel(t *testing.T, namespace, secret string) (reference string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cluster.local("status", "-o", "json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var status struct{ Registry string }
-	if err := json.Unmarshal([]byte(out), &status); err != nil {
-		t.Fatal(err)
-	}
+	registry := where(t).Registry
 	words := strings.TrimSpace(string(password))
 	if _, err := cluster.command(2*time.Minute, "skopeo", "copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false", "--dest-creds", "kaito:"+words,
-		"docker://"+status.Registry+"/kaito/models/"+model+":gguf", "docker://"+status.Registry+"/private/"+model+":gguf"); err != nil {
+		"docker://"+registry+"/kaito/models/"+model+":gguf", "docker://"+registry+"/private/"+model+":gguf"); err != nil {
 		t.Fatal(err)
 	}
 	kubectl(t, "create", "secret", "docker-registry", "-n", namespace, secret, "--docker-server=registry.local:5000",

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,20 +16,26 @@ import (
 // tuneLabel is on both nodes, and in every Workspace that trains.
 const tuneLabel = "app=tuning-phi-3"
 
-// place is where the local cluster keeps what the tests offer to it.
+// place is where the local cluster keeps what the tests offer to it, and what it consists of.
 type place struct {
-	Registry string `json:"registry"`
-	Files    string `json:"files"`
-	Dir      string `json:"dir"`
+	Registry   string `json:"registry"`
+	Files      string `json:"files"`
+	Dir        string `json:"dir"`
+	Components []struct {
+		Name string `json:"name"`
+		PID  int    `json:"pid"`
+	} `json:"components"`
 }
 
+// place asks the local cluster. `status` also ends with an error when a node is not ready,
+// and tests take nodes away while others ask: what it prints is true all the same.
 func (e *env) place() (place, error) {
 	var p place
 	out, err := e.local("status", "-o", "json")
-	if err == nil {
-		err = json.Unmarshal([]byte(out), &p)
+	if unread := json.NewDecoder(strings.NewReader(out)).Decode(&p); unread != nil {
+		return p, errors.Join(err, unread)
 	}
-	return p, err
+	return p, nil
 }
 
 func where(t *testing.T) place {
