@@ -77,6 +77,8 @@ type AKS struct {
 type Sim struct {
 	// Create, Join, GPU and Remove are until a machine is made, its node joins, its GPUs show, and it is gone.
 	Create, Join, GPU, Remove time.Duration
+	// Lease is how often a simulated kubelet says that it is alive; 0 is never.
+	Lease time.Duration
 	// Seed decides what chance brings.
 	Seed uint64
 }
@@ -138,6 +140,7 @@ func (s *Sim) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&s.Join, "sim-join", 5*time.Second, "until its node joins after that")
 	flags.DurationVar(&s.GPU, "sim-gpu", 5*time.Second, "until its GPUs show after that")
 	flags.DurationVar(&s.Remove, "sim-remove", 5*time.Second, "until a machine that is removed is gone")
+	flags.DurationVar(&s.Lease, "sim-lease", 10*time.Second, "how often the kubelet of a simulated machine says that it is alive; 0 is never")
 	flags.Uint64Var(&s.Seed, "sim-seed", 1, "decides what chance brings")
 }
 
@@ -156,6 +159,7 @@ func (p *Provisioner) Check() error {
 	case ProviderSim:
 		errs = append(errs, positive(false, map[string]time.Duration{
 			"--sim-create": p.Sim.Create, "--sim-join": p.Sim.Join, "--sim-gpu": p.Sim.GPU, "--sim-remove": p.Sim.Remove,
+			"--sim-lease": p.Sim.Lease,
 		}))
 	case "":
 		errs = append(errs, errors.New("--provider is missing: say aks or sim"))

@@ -40,7 +40,7 @@ func TestProvisionerDefaults(t *testing.T) {
 			Subscription: "s", ResourceGroup: "g", Cluster: "c", Tenant: "t", ClientID: "i",
 			TokenFile: "/var/run/secrets/azure/tokens/azure-identity-token",
 		},
-		Sim:     config.Sim{Create: 5 * time.Second, Join: 5 * time.Second, GPU: 5 * time.Second, Remove: 5 * time.Second, Seed: 1},
+		Sim:     config.Sim{Create: 5 * time.Second, Join: 5 * time.Second, GPU: 5 * time.Second, Remove: 5 * time.Second, Lease: 10 * time.Second, Seed: 1},
 		Cluster: config.Limit{Nodes: 100, Attempts: 300}, PerNamespace: config.Limit{Attempts: 60},
 		Launch: 30 * time.Minute, Registration: 15 * time.Minute, Initialization: 20 * time.Minute, Drain: time.Hour, Replacements: 3,
 		Sweep: 2 * time.Minute, Repair: true, RepairAfter: 10 * time.Minute, RepairPercent: 20, RepairHourly: 3,

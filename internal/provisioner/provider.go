@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/internal/config"
 	"kaito.sh/kaito/internal/instance"
@@ -58,9 +59,14 @@ func instanceTypes(more string) (*instance.Table, error) {
 
 // newSim makes a cloud in memory that finds the machines of an earlier process by their nodes.
 func newSim(ctx context.Context, mgr ctrl.Manager, cfg config.Sim, types *instance.Table) (node.Provider, error) {
-	const lease = 10
+	// The manager's client watches every kind that it writes. Leases of nodes are not for a
+	// provisioner to watch, and a write of one would wait for that watch for ever.
+	kubelets, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return nil, fmt.Errorf("make the client of the simulated kubelets: %w", err)
+	}
 	simulated := sim.New(sim.Options{
-		Clock: clock.RealClock{}, Seed: cfg.Seed, Instances: types, Client: mgr.GetClient(), LeaseEvery: lease * time.Second,
+		Clock: clock.RealClock{}, Seed: cfg.Seed, Instances: types, Client: kubelets, LeaseEvery: cfg.Lease,
 		Delays: sim.Delays{Create: cfg.Create, Join: cfg.Join, Ready: time.Second, GPU: cfg.GPU, Remove: cfg.Remove},
 	})
 	if err := simulated.Restore(ctx, mgr.GetAPIReader()); err != nil {

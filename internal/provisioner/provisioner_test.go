@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-logr/logr/testr"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -39,7 +40,7 @@ const namespace = "kaito-system"
 func options() config.Provisioner {
 	const quick = 300 * time.Millisecond
 	return config.Provisioner{
-		Provider: config.ProviderSim, Sim: config.Sim{Create: quick, Join: quick, GPU: quick, Remove: quick, Seed: 1},
+		Provider: config.ProviderSim, Sim: config.Sim{Create: quick, Join: quick, GPU: quick, Remove: quick, Lease: quick, Seed: 1},
 		Launch: time.Minute, Registration: time.Minute, Initialization: time.Minute, Drain: time.Minute, Replacements: 1,
 		Sweep: time.Minute, Repair: true, RepairAfter: time.Minute, RepairPercent: 20, RepairHourly: 3,
 		MetricsAddress: "0", HealthAddress: "0", LeaderElect: true, Namespace: namespace,
@@ -175,6 +176,9 @@ func TestAClaimsWholeLifeUnderTheChartsRights(t *testing.T) {
 	if err := c.Get(t.Context(), client.ObjectKey{Name: claim.Status.NodeName}, &n); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "its kubelet, which no claim waits for, says that it is alive", func() bool {
+		return c.Get(t.Context(), client.ObjectKey{Namespace: corev1.NamespaceNodeLease, Name: n.Name}, &coordinationv1.Lease{}) == nil
+	})
 	if n.Labels[nodeclaim.LabelClass] != nodeclaim.ClassName || n.Labels[nodeclaim.LabelWorkspace] != "chat" {
 		t.Errorf("the node has the labels %v", n.Labels)
 	}
