@@ -32,7 +32,10 @@ type entry struct {
 	Vocabulary      int               `json:"vocabulary"`
 	TiedEmbeddings  bool              `json:"tiedEmbeddings"`
 	Architectures   []string          `json:"architectures"`
+	Attention       attention         `json:"attention"`
 	Quantisation    string            `json:"quantisation"`
+	QuantisedBits   int               `json:"quantisationBits"`
+	Source          string            `json:"source"`
 	Forms           map[string]form   `json:"forms"`
 	Chat            chat              `json:"chat"`
 	VLLM            map[string]string `json:"vllm"`
@@ -73,6 +76,8 @@ const (
 	mostHidden     = 1 << 17
 	mostVocabulary = 1 << 24
 	mostBytes      = 1 << 48
+	mostBits       = 16
+	mostState      = 1 << 36
 	mostName       = 128
 	// Above 2 every model answers noise.
 	mostTemperature = 2
@@ -97,7 +102,7 @@ func Parse(data []byte) (model.Model, error) {
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
 		return model.Model{}, fmt.Errorf("read the model: %w", err)
 	}
-	if err := errors.Join(e.names(), e.shape(), e.attention(), e.weights(), e.Chat.check(), e.tuning()); err != nil {
+	if err := errors.Join(e.names(), e.shape(), e.attends(), e.Attention.check(e.Layers), e.weights(), e.Chat.check(), e.tuning()); err != nil {
 		return model.Model{}, err
 	}
 	return e.model(), nil
@@ -109,10 +114,11 @@ func (e entry) model() model.Model {
 		Parameters: e.Parameters, Context: e.Context,
 		Layers: e.Layers, Heads: e.Heads, KVHeads: e.KVHeads, HeadDim: e.HeadDim, Hidden: e.Hidden,
 		MLP: e.MLP, Vocabulary: e.Vocabulary, TiedEmbeddings: e.TiedEmbeddings,
-		Architectures: e.Architectures, Quantisation: e.Quantisation,
-		Forms: map[model.Form]model.Weights{},
-		Chat:  model.Chat(e.Chat),
-		VLLM:  e.VLLM,
+		Architectures: e.Architectures, Quantisation: e.Quantisation, QuantisationBits: e.QuantisedBits,
+		Attention: e.Attention.model(),
+		Forms:     map[model.Form]model.Weights{},
+		Chat:      model.Chat(e.Chat),
+		VLLM:      e.VLLM,
 	}
 	if e.Tuning != nil {
 		m.Tuning = &model.Tuning{Targets: e.Tuning.Targets, Note: e.Tuning.Note}
@@ -154,11 +160,12 @@ func (e entry) shape() error {
 	}{
 		{"parameters", e.Parameters, 0, mostParameters},
 		{"context", int64(e.Context), 1, mostContext},
-		{"layers", int64(e.Layers), 1, mostSmall},
+		{"layers", int64(e.Layers), 0, mostSmall},
 		{"heads", int64(e.Heads), 0, mostSmall},
-		{"kvHeads", int64(e.KVHeads), 1, mostSmall},
-		{"headDim", int64(e.HeadDim), 1, mostSmall},
+		{"kvHeads", int64(e.KVHeads), 0, mostSmall},
+		{"headDim", int64(e.HeadDim), 0, mostSmall},
 		{"hidden", int64(e.Hidden), 0, mostHidden},
+		{"quantisationBits", int64(e.QuantisedBits), 0, mostBits},
 		{"mlp", int64(e.MLP), 0, mostHidden},
 		{"vocabulary", int64(e.Vocabulary), 0, mostVocabulary},
 	} {
@@ -169,8 +176,8 @@ func (e entry) shape() error {
 	return errors.Join(errs...)
 }
 
-// attention checks what the facts say of each other.
-func (e entry) attention() error {
+// attends checks what the facts say of each other.
+func (e entry) attends() error {
 	var errs []error
 	if e.Heads > 0 && e.KVHeads > 0 && e.Heads%e.KVHeads != 0 {
 		errs = append(errs, fmt.Errorf("%d heads cannot share %d kvHeads evenly", e.Heads, e.KVHeads))

@@ -34,6 +34,7 @@ func OnCPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	if !ok {
 		return model.Plan{}, &NoFormError{Model: m.ID, Form: model.FormGGUF, Weights: m.Forms[model.FormHF].Size}
 	}
+	m, assumed := Bounded(m)
 	cpu := min(coresFor(weights.Size)*model.Core, node.CPU)
 	plan := model.Plan{
 		Model: m.ID, Engine: engineLlamacpp, Form: model.FormGGUF, Nodes: 1,
@@ -52,7 +53,7 @@ func OnCPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 		}
 		plan.Memory = cpuMemory(m, wish, plan)
 		if plan.Memory.Total() <= node.Memory && node.CPU >= leastCPU {
-			return plan, nil
+			return founded(plan, assumed), nil
 		}
 	}
 	return model.Plan{}, &TooLargeError{

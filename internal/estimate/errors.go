@@ -70,6 +70,8 @@ type GPUsTooSmallError struct {
 	Need, Has model.Bytes
 	// Fits is what would do.
 	Fits []Offer
+	// Assumed is what was bounded from above because no source says it.
+	Assumed []string
 }
 
 // Error says what is missing and what would help.
@@ -78,6 +80,9 @@ func (e *GPUsTooSmallError) Error() string {
 		e.Model, e.Context, e.Need, e.Need-e.Has, e.Has, e.GPUs, e.Product, e.Node)
 	if len(e.Fits) > 0 {
 		text += ": it fits on " + offered(e.Fits)
+	}
+	if len(e.Assumed) > 0 {
+		text += "; confidence is low, and the model may need less: " + strings.Join(e.Assumed, "; ")
 	}
 	return text
 }
@@ -98,17 +103,18 @@ func offered(all []Offer) string {
 }
 
 // gpusTooSmall measures what is missing on the most GPUs that could be used.
-func gpusTooSmall(m model.Model, wish model.Wish, node model.NodeShape, count int) error {
+func gpusTooSmall(m model.Model, wish model.Wish, node model.NodeShape, count int, assumed []string) error {
 	context := neededContext(m, wish)
 	fit := fitGPUs(m, wish, node.GPUs.Memory, count)
 	has := fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead - fit.short
 	if fit.short == 0 {
 		has += fit.memory.KVCache
 	}
-	cache := kvOnEach(m, wish, count) * model.Bytes(count) * model.Bytes((context+cacheBlock-1)/cacheBlock*cacheBlock)
+	cost := costOn(m, wish, count)
+	cache := model.Bytes(count) * cost.of(context)
 	return &GPUsTooSmallError{
 		Model: m.ID, Node: node.Name, GPUs: count, Product: node.GPUs.Product, Context: context,
-		Need: fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead + cache, Has: has, Fits: advice(m, wish, context),
+		Need: fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead + cache, Has: has, Fits: advice(m, wish, context), Assumed: assumed,
 	}
 }
 

@@ -55,7 +55,7 @@ func OnNode(m model.Model, wishes model.Wishes, node model.NodeShape) (model.Pla
 		return onCPU()
 	case !hf && gguf:
 		plan, err := onCPU()
-		plan.Note = "its GPUs are not used: the model is published only as GGUF, which llama.cpp serves on the CPU"
+		plan.Note = noted("its GPUs are not used: the model is published only as GGUF, which llama.cpp serves on the CPU", plan.Note)
 		return plan, err
 	}
 	plan, unfit := OnGPU(m, wishes[engineVLLM], node)
@@ -67,8 +67,16 @@ func OnNode(m model.Model, wishes model.Wishes, node model.NodeShape) (model.Pla
 	if err != nil {
 		return plan, unfit
 	}
-	plan.Note = "its GPUs are not used: " + unfit.Error()
+	plan.Note = noted("its GPUs are not used: "+unfit.Error(), plan.Note)
 	return plan, nil
+}
+
+// noted puts a note before another, which may be empty.
+func noted(note, other string) string {
+	if other == "" {
+		return note
+	}
+	return note + "; " + other
 }
 
 // holds says whether a node can take a pod of the plan.

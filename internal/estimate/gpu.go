@@ -74,6 +74,7 @@ func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	if wish.Context > m.Context {
 		return model.Plan{}, &ContextError{Model: m.ID, Want: wish.Context, Has: m.Context}
 	}
+	m, assumed := Bounded(m)
 	if err := usable(m, node); err != nil {
 		return model.Plan{}, err
 	}
@@ -95,9 +96,13 @@ func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 		}
 	}
 	if best.context < neededContext(m, wish) {
-		return model.Plan{}, gpusTooSmall(m, wish, node, counts[len(counts)-1])
+		return model.Plan{}, gpusTooSmall(m, wish, node, counts[len(counts)-1], assumed)
 	}
-	return gpuPlan(m, wish, node, best)
+	plan, err := gpuPlan(m, wish, node, best)
+	if err != nil {
+		return model.Plan{}, err
+	}
+	return founded(plan, assumed), nil
 }
 
 // usable says why vLLM cannot use the GPUs of a node.
@@ -126,20 +131,21 @@ func spreads(m model.Model, most int) []int {
 }
 
 // divides is vLLM's rule: each GPU has the same number of heads, and either the same
-// number of KV heads or a copy of one.
+// number of KV heads or a copy of one. Latent attention has no KV heads to share.
 func divides(m model.Model, n int) bool {
 	if n == 1 {
 		return true
 	}
-	return m.Heads > 0 && m.Heads%n == 0 && (m.KVHeads%n == 0 || n%m.KVHeads == 0)
+	return m.Heads > 0 && m.Heads%n == 0 && (m.Attention.Kind == model.AttentionLatent || m.KVHeads%n == 0 || n%m.KVHeads == 0)
 }
 
 // gpuFit is what fits on a number of GPUs.
 type gpuFit struct {
 	count   int
 	memory  model.Memory
-	tokens  int
 	context int
+	// requests is how many of usual length are held at once.
+	requests int
 	// short is what is missing to hold anything at all.
 	short model.Bytes
 }
@@ -156,10 +162,12 @@ func fitGPUs(m model.Model, wish model.Wish, each model.Bytes, n int) gpuFit {
 		f.short = -left * model.Bytes(n)
 		left = 0
 	}
-	f.tokens = int(left*cachePercent/100/kvOnEach(m, wish, n)) / cacheBlock * cacheBlock
-	f.context = min(wantedContext(m, wish), f.tokens)
+	cost := costOn(m, wish, n)
+	room := cost.whole(left * cachePercent / 100)
+	f.context = cost.longest(room, wantedContext(m, wish))
+	f.requests = int(room / cost.of(min(max(1, f.context), usualRequest)))
 	all := model.Bytes(n)
-	f.memory = model.Memory{Weights: weights * all, KVCache: model.Bytes(f.tokens) * kvOnEach(m, wish, n) * all, Adapters: adapters * all, Overhead: overhead * all}
+	f.memory = model.Memory{Weights: weights * all, KVCache: room * all, Adapters: adapters * all, Overhead: overhead * all}
 	return f
 }
 
@@ -168,18 +176,6 @@ func overheadFor(n int) model.Bytes {
 		return gpuOverhead + shareOverhead
 	}
 	return gpuOverhead
-}
-
-// kvOnEach is what a token takes on each of n GPUs: KV heads are shared out, and
-// copied where there are more GPUs than KV heads.
-func kvOnEach(m model.Model, wish model.Wish, n int) model.Bytes {
-	heads := max(1, m.KVHeads/n)
-	perHead := m.KVBytesPerToken() / model.Bytes(m.KVHeads)
-	bits := 16
-	if wish.CacheBits > 0 {
-		bits = wish.CacheBits
-	}
-	return max(1, perHead*model.Bytes(heads)*model.Bytes(bits)/16)
 }
 
 func utilisation(wish model.Wish) float64 {
@@ -205,7 +201,7 @@ func neededContext(m model.Model, wish model.Wish) int {
 }
 
 func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (model.Plan, error) {
-	slots := max(1, min(f.tokens/min(f.context, usualRequest), mostSlots))
+	slots := max(1, min(f.requests, mostSlots))
 	if wish.Slots > 0 {
 		slots = wish.Slots
 	}

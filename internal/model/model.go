@@ -13,7 +13,7 @@ const (
 
 // Model is what is known of a model; nothing in it depends on where it runs.
 // Zero means not known, except for what must be there: ID, HubID, Licence,
-// Context, the three sizes of the KV cache, and at least one form.
+// Context, and at least one form. The planner bounds from above what is not known.
 type Model struct {
 	// ID names the model in a Workspace and in the registry of model images.
 	ID string
@@ -36,6 +36,8 @@ type Model struct {
 	Layers, KVHeads, HeadDim int
 	// Heads is the number of attention heads, Hidden the width of the model.
 	Heads, Hidden int
+	// Attention is what layers keep of the tokens they have seen.
+	Attention Attention
 	// MLP is the width inside each block, Vocabulary the number of tokens that there are;
 	// what is tuned has both.
 	MLP, Vocabulary int
@@ -47,6 +49,8 @@ type Model struct {
 	Unserved bool
 	// Quantisation is the method by which the form hf is quantised; empty is none.
 	Quantisation string
+	// QuantisationBits are those of a quantised number; 0 is not known.
+	QuantisationBits int
 	// Forms are the shapes in which the weights are published.
 	Forms map[Form]Weights
 	// Chat is how the model is talked to where its own files say it badly.
@@ -87,10 +91,4 @@ type Hub struct {
 	Revision string
 	// Files are patterns of the files to fetch; none fetches all that an engine loads.
 	Files []string
-}
-
-// KVBytesPerToken is the memory that one token of context takes at 16 bits.
-func (m Model) KVBytesPerToken() Bytes {
-	const keyAndValue, bytesPerNumber = 2, 2
-	return Bytes(keyAndValue * bytesPerNumber * m.Layers * m.KVHeads * m.HeadDim)
 }

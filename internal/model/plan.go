@@ -63,7 +63,23 @@ type Plan struct {
 	GPU *GPUPlan
 	// Note says what a user would ask about the plan; empty mostly.
 	Note string
+	// Confidence says whether the plan rests on facts alone.
+	Confidence Confidence
+	// Assumed is what was bounded from above because no source says it, sorted; empty where
+	// the confidence is high.
+	Assumed []string
 }
+
+// Confidence is how well founded a plan is.
+type Confidence string
+
+const (
+	// ConfidenceHigh rests on facts of the model alone.
+	ConfidenceHigh Confidence = "high"
+	// ConfidenceLow took an upper bound for a fact that has no source: the model may need less
+	// than planned, and never more.
+	ConfidenceLow Confidence = "low"
+)
 
 // GPUPlan is how a plan uses the GPUs of a node.
 type GPUPlan struct {

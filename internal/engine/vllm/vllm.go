@@ -43,7 +43,7 @@ func Command(in engine.Input) (engine.Command, error) {
 	if err := complete(in.Model, arguments); err != nil {
 		return engine.Command{}, err
 	}
-	files := []string{path.Join(in.Weights, "config.json")}
+	files := []string{path.Join(in.Weights, configFile(arguments))}
 	for _, a := range in.Adapters {
 		files = append(files, path.Join(a.Path, "adapter_config.json"))
 	}
@@ -56,6 +56,16 @@ func Command(in engine.Input) (engine.Command, error) {
 		CacheDir:   cacheDir,
 		Files:      files,
 	}, nil
+}
+
+// configFile is the file that says what the model is: Mistral's own format has another.
+func configFile(arguments []flags.Argument) string {
+	for _, a := range arguments {
+		if a.Flag.Name == "config-format" && slices.Equal(a.Values, []string{"mistral"}) {
+			return "params.json"
+		}
+	}
+	return "config.json"
 }
 
 // known are the flags by which vLLM serves this model well on these GPUs.
