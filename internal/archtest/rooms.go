@@ -62,11 +62,18 @@ func rooms() map[string]room {
 			},
 			bans: pure,
 		},
+		"internal/sizing": {
+			keys: []string{
+				"api/v1beta1", "internal/model", "internal/catalog", "internal/engine", "internal/estimate", "internal/instance", "internal/near",
+				"internal/render", "internal/runner/contract", "internal/tuning",
+			},
+			bans: pure,
+		},
 		"internal/kube": {keys: []string{"api/v1beta1"}, bans: machine},
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
-				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/tuning", "internal/nodeclaim",
+				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/sizing", "internal/tuning", "internal/nodeclaim",
 			},
 			bans: machine,
 		},
@@ -88,8 +95,8 @@ func rooms() map[string]room {
 		"internal/adapter/adaptertest": {closed: true},
 		"internal/cli": {
 			keys: []string{
-				"api/v1beta1", "internal/cli", "internal/dataset", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
-				"internal/nodeclaim", "internal/runner/ending",
+				"api/v1beta1", "catalog", "internal/catalog", "internal/cli", "internal/dataset", "internal/engine", "internal/estimate", "internal/instance", "internal/model", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
+				"internal/nodeclaim", "internal/runner/ending", "internal/sizing",
 			},
 		},
 		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},

@@ -18,6 +18,7 @@ import (
 	"kaito.sh/kaito/internal/cli/local"
 	"kaito.sh/kaito/internal/cli/model"
 	"kaito.sh/kaito/internal/cli/nodes"
+	"kaito.sh/kaito/internal/cli/plan"
 	"kaito.sh/kaito/internal/cli/shell"
 	"kaito.sh/kaito/internal/cli/tune"
 	"kaito.sh/kaito/internal/cli/version"
@@ -49,6 +50,9 @@ local cluster to try them on.`,
 			# A real Kubernetes on this machine
 			KAITO local up
 
+			# On which machines a model runs, before anything is made
+			KAITO plan phi-4-mini-instruct
+
 			# What there is, why it is so, and what it says
 			KAITO get
 			KAITO explain smollm2
@@ -74,7 +78,7 @@ local cluster to try them on.`,
 	root.SetOut(sh.Out)
 	root.SetErr(sh.Err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return shell.Usage(cmd, "%w", err) })
-	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), nodes.New(sh), tune.New(sh), dataset.New(sh), model.New(sh), local.New(sh), version.New(sh))
+	root.AddCommand(chat.New(sh), get.New(sh), explain.New(sh), nodes.New(sh), plan.New(sh), tune.New(sh), dataset.New(sh), model.New(sh), local.New(sh), version.New(sh))
 	return root
 }
 

@@ -132,6 +132,14 @@ func (t *Table) Names(cloud string) []string {
 	return names
 }
 
+// All are the types of all clouds, by cloud and name.
+func (t *Table) All() []Type {
+	if t == nil {
+		return nil
+	}
+	return slices.Clone(t.all)
+}
+
 // Successors are at most two types of the same cloud that are sold and take what fitted on a
 // type: each GPU has at least its memory and capability, and all together at least as much.
 // Those with the least memory to spare come first, each with another GPU. Unknown types and

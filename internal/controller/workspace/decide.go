@@ -17,6 +17,7 @@ import (
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/render/podtemplate"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 var errEmptySelector = errors.New("it names no label, and a Workspace must say which nodes it may use")
@@ -257,7 +258,7 @@ func fitModel(p Planner, t *thought) bool {
 	plan, nodes, err := estimate.Best(t.model, t.wishes(), t.fit)
 	if err != nil {
 		// Told as a failure, because nothing that is there can help; a larger node that joins is judged at once.
-		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sentence(err))
+		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sizing.Sentence(err))
 		t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 		return true
 	}
@@ -266,7 +267,7 @@ func fitModel(p Planner, t *thought) bool {
 	}
 	start, err := command(t.model, plan, t.settings, t.adapters)
 	if err != nil {
-		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sentence(err)), true
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err)), true
 		return true
 	}
 	t.decision.nodes = v1beta1.NodesReady(nodes)

@@ -17,6 +17,7 @@ import (
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // What the disk of a node that is made holds beside weights: the system, images of
@@ -120,9 +121,9 @@ func askForServers(_ Planner, t *thought) bool {
 	nodes, disk := podsOf(t.ws), model.Bytes(0)
 	if t.template == nil {
 		nodes = 1
-		plan, _, err := estimate.Best(t.model, t.wishes(), []model.NodeShape{typeShape(t.instance)})
+		plan, _, err := estimate.Best(t.model, t.wishes(), []model.NodeShape{sizing.TypeShape(t.instance)})
 		if err != nil && !t.instance.Retired && len(t.observed.nodes) == 0 {
-			t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", ofType(sentence(err), t.instance))
+			t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sizing.OfType(sizing.Sentence(err), t.instance))
 			t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 			return true
 		}
@@ -149,39 +150,6 @@ func (t *thought) release() {
 	if provisions(t.ws) {
 		t.wish.demand = releaseNodes
 	}
-}
-
-// typeShape is what pods find on a node of a type, as far as that is published, before
-// there is one: the machine less what its system keeps.
-func typeShape(of instance.Type) model.NodeShape {
-	gpus := of.Shape()
-	if gpus.Count > 0 {
-		gpus.Kind = model.Label{Key: corev1.LabelInstanceTypeStable, Value: of.Name}
-	}
-	shape := model.NodeShape{Name: of.Name, CPU: unpublished, Memory: unpublished, GPUs: gpus}
-	if of.CPUs > 0 {
-		shape.CPU = model.MilliCPU(of.CPUs) * model.Core * (100 - systemPercent) / 100
-	}
-	if of.RAMGiB > 0 {
-		ram := model.Bytes(of.RAMGiB * float64(model.GiB))
-		shape.Memory = ram - min(ram/4, systemMemory+ram*systemPercent/100)
-	}
-	return shape
-}
-
-// What is not published, and what a node's system keeps for itself. AKS keeps 60 to 180
-// thousandths of a core, and 20 MB for each of up to 110 pods and 50 MB more, or a quarter
-// where that is less; a kernel and a kubelet's threshold take the rest. A node that is
-// there is judged by what it says itself.
-const (
-	unpublished   = 1 << 50
-	systemPercent = 5
-	systemMemory  = 2500 * model.MiB
-)
-
-// ofType speaks of a type where the planner speaks of a node.
-func ofType(text string, of instance.Type) string {
-	return strings.ReplaceAll(text, fmt.Sprintf("node %q", of.Name), fmt.Sprintf("instance type %q", of.Name))
 }
 
 // findMade keeps of the nodes that were made those that can take a pod now. It is done

@@ -90,9 +90,3 @@ func workers(pods []corev1.Pod) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
-
-// sentence makes an error the beginning of a message to a user.
-func sentence(err error) string {
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
-}

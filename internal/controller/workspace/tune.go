@@ -12,6 +12,7 @@ import (
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/sizing"
 	"kaito.sh/kaito/internal/tuning"
 )
 
@@ -168,7 +169,7 @@ func (p Planner) roomOnType(t *thought, longest int) bool {
 	if t.instance.Retired || len(t.observed.nodes) > 0 {
 		return true
 	}
-	t.fit = []model.NodeShape{typeShape(t.instance)}
+	t.fit = []model.NodeShape{sizing.TypeShape(t.instance)}
 	fits := p.roomOn(t, longest)
 	t.fit, t.decision.nodes = nil, metav1.Condition{}
 	if !fits {
@@ -188,7 +189,7 @@ func (t *thought) askForTrainer() {
 func (p Planner) roomOn(t *thought, longest int) bool {
 	plan, nodes, err := estimate.Tune(t.model, t.trial.settings.LoadOf(longest), t.fit)
 	if err != nil {
-		t.doesNotFit(sentence(err))
+		t.doesNotFit(sizing.Sentence(err))
 		return false
 	}
 	if servesTuned(t.ws) {
@@ -208,7 +209,7 @@ func (p Planner) roomOn(t *thought, longest int) bool {
 
 // doesNotFit refuses; a larger node that joins is judged at once.
 func (t *thought) doesNotFit(why string) {
-	t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", ofType(why, t.instance))
+	t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sizing.OfType(why, t.instance))
 	t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 }
 

@@ -12,6 +12,7 @@ import (
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // What the small pods on every node take beside ours: DNS, network, agents. Who has room
@@ -94,12 +95,12 @@ func (p Planner) serveAdapter(t *thought) bool {
 	plan, nodes, err := estimate.Best(t.model, t.wishes(), t.fit)
 	if err != nil {
 		t.decision.nodes = v1beta1.NodesTooSmall()
-		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonDoesNotFit, "The adapter is published, and no server fits: %s", sentence(err))
+		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonDoesNotFit, "The adapter is published, and no server fits: %s", sizing.Sentence(err))
 		return false
 	}
 	start, err := command(t.model, plan, engine.Settings{}, t.adapters)
 	if err != nil {
-		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonInvalidSettings, "%s", sentence(err))
+		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err))
 		return false
 	}
 	t.decision.nodes = v1beta1.NodesReady(nodes)

@@ -1,0 +1,245 @@
+// Package plan is `kaito plan`: on which machines a model runs, and how, before anything
+// is created. It needs no cluster and no network.
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	shipped "kaito.sh/kaito/catalog"
+	"kaito.sh/kaito/internal/catalog"
+	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/instance"
+	"kaito.sh/kaito/internal/sizing"
+)
+
+// options are the flags and arguments.
+type options struct {
+	model                string
+	types                []string
+	context, concurrency int
+	prices               string
+	output               string
+	explain, manifest    bool
+}
+
+// most is more than any model or machine reaches, for --context and --concurrency.
+const most = 1 << 24
+
+// New is `kaito plan`.
+func New(sh shell.Shell) *cobra.Command {
+	o := options{output: outputTable}
+	cmd := &cobra.Command{
+		Use:   "plan MODEL",
+		Short: "Say on which instance types a model runs and how, before anything is created",
+		Long: `Say on which instance types a model runs and how: GPUs, context, requests at once,
+memory by part, and what limits it; and of each type that does not hold the model why, and
+what would. Plans are computed as the operator computes them, and nothing is asked of a
+cluster or a network.
+
+The best plan comes first: the one that holds the whole context on the fewest GPUs with the
+least memory, or the cheapest of those where --prices names a file:
+
+  currency: USD
+  perHour:
+    Standard_NC24ads_A100_v4: 3.67
+    g5.xlarge: 1.01`,
+		Example: shell.Examples(sh.Name, `
+			# All instance types that are known
+			KAITO plan phi-4-mini-instruct
+
+			# Room for 16 requests at once of 8192 tokens, on one of two types, the cheaper first
+			KAITO plan llama-3.1-8b-instruct --context 8192 --concurrency 16 \
+			  --instance-types Standard_NC24ads_A100_v4,Standard_NV36ads_A10_v5 --prices prices.yaml
+
+			# The arithmetic of the best plan, line by line, and its Workspace
+			KAITO plan phi-4-mini-instruct --explain
+			KAITO plan phi-4-mini-instruct --manifest > workspace.yaml`),
+		Args: shell.AtMostOne(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.model = args[0]
+			}
+			if err := o.check(cmd); err != nil {
+				return err
+			}
+			return o.run(cmd, sh)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&o.types, "instance-types", nil, "`NAMES` of the types to plan for, with commas (default: all that are known)")
+	flags.IntVar(&o.context, "context", 0, "`TOKENS` that prompt and answer of a request share (default: the model's, or what fits)")
+	flags.IntVar(&o.concurrency, "concurrency", 0, "`REQUESTS` at once for which the KV cache shall have room (default: as many as fit)")
+	flags.StringVar(&o.prices, "prices", "", "`FILE` with the price of an hour by type; the cheapest plan comes first")
+	flags.StringVarP(&o.output, "output", "o", o.output, "`FORMAT`: table, json or yaml")
+	flags.BoolVar(&o.explain, "explain", false, "print the arithmetic of the best plan as well")
+	flags.BoolVar(&o.manifest, "manifest", false, "print the Workspace of the best plan, and nothing else")
+	return cmd
+}
+
+func (o options) check(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	switch {
+	case o.model == "":
+		return shell.Usage(cmd, "MODEL is missing")
+	case !slices.Contains([]string{outputTable, outputJSON, outputYAML}, o.output):
+		return shell.Usage(cmd, "-o %s is not one of table, json and yaml", o.output)
+	case flags.Changed("context") && (o.context < 1 || o.context > most):
+		return shell.Usage(cmd, "--context %d is not a number of tokens from 1 to %d", o.context, most)
+	case flags.Changed("concurrency") && (o.concurrency < 1 || o.concurrency > most):
+		return shell.Usage(cmd, "--concurrency %d is not a number of requests from 1 to %d", o.concurrency, most)
+	case o.manifest && (o.explain || flags.Changed("output")):
+		return shell.Usage(cmd, "--manifest prints the Workspace alone: leave out -o and --explain")
+	}
+	return nil
+}
+
+// facts are what the program knows.
+type facts struct {
+	models *catalog.Catalog
+	types  *instance.Table
+}
+
+func load() (facts, error) {
+	models, err := catalog.Load(shipped.Files)
+	if err != nil {
+		return facts{}, fmt.Errorf("read the catalog: %w", err)
+	}
+	types, err := instance.Load()
+	if err != nil {
+		return facts{}, err
+	}
+	return facts{models, types}, nil
+}
+
+func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
+	known, err := load()
+	if err != nil {
+		return err
+	}
+	ask, err := o.ask(cmd, known)
+	if err != nil {
+		return err
+	}
+	if o.prices != "" {
+		if ask.Prices, err = readPrices(o.prices); err != nil {
+			return err
+		}
+	}
+	answer := sizing.Serve(ask, known.types)
+	switch {
+	case o.manifest && len(answer.Plans) > 0:
+		return writeManifest(sh.Out, ask.Model, answer.Plans[0])
+	case o.manifest: // the refusals say why
+	case o.output != outputTable:
+		if err := writeDocument(sh.Out, o.output, o.document(ask, answer)); err != nil {
+			return err
+		}
+	}
+	if o.output == outputTable {
+		out := sh.Out
+		if o.manifest {
+			out = sh.Err // a manifest is what is asked for, and there is none
+		}
+		page := &page{}
+		page.answer(ask, answer, known.types)
+		if o.explain && len(answer.Plans) > 0 {
+			page.arithmetic(ask.Model, answer.Plans[0])
+		}
+		if err := page.write(out); err != nil {
+			return err
+		}
+	}
+	if len(answer.Plans) == 0 {
+		return fmt.Errorf("model %q fits none of the instance types as it is asked for", ask.Model.ID)
+	}
+	return nil
+}
+
+// ask looks up what the names mean.
+func (o options) ask(cmd *cobra.Command, known facts) (sizing.Ask, error) {
+	ask := sizing.Ask{Wishes: sizing.Wishes(o.context, o.concurrency), Held: o.concurrency > 0}
+	found, ok := known.models.Lookup(o.model)
+	if !ok {
+		return ask, unknown("model", o.model, known.models.Near(o.model), strings.Join(known.models.IDs(), ", "))
+	}
+	if o.context > found.Context {
+		return ask, shell.Usage(cmd, "--context %d is more than the %d of model %q: ask for less", o.context, found.Context, found.ID)
+	}
+	ask.Model = found
+	var err error
+	ask.Types, err = pick(known.types, o.types)
+	return ask, err
+}
+
+// pick are the types of some names, each once, or all.
+func pick(types *instance.Table, names []string) ([]instance.Type, error) {
+	if len(names) == 0 {
+		return types.All(), nil
+	}
+	var picked []instance.Type
+	var wrong []error
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		of, ok := types.Lookup(name)
+		switch {
+		case !ok:
+			wrong = append(wrong, unknown("instance type", name, types.Near(name), "those of kaito plan MODEL without --instance-types"))
+		case !slices.ContainsFunc(picked, func(p instance.Type) bool { return p.Name == of.Name }):
+			picked = append(picked, of)
+		}
+	}
+	if len(wrong) > 0 {
+		var texts []string
+		for _, err := range wrong {
+			texts = append(texts, err.Error())
+		}
+		return nil, errors.New(strings.Join(texts, "; "))
+	}
+	return picked, nil
+}
+
+// unknown names what may be meant, or all there is.
+func unknown(what, name string, near []string, all string) error {
+	if len(near) > 0 {
+		return fmt.Errorf("no %s is called %q, did you mean %s?", what, name, strings.Join(near, " or "))
+	}
+	return fmt.Errorf("no %s is called %q; there are %s", what, name, all)
+}
+
+// mostFile is more than any file of prices or manifest has.
+const mostFile = 4 << 20
+
+// readFile reads a small file.
+func readFile(what, name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no %s %q", what, name)
+	case err != nil:
+		return nil, fmt.Errorf("look at the %s: %w", what, err)
+	case info.IsDir():
+		return nil, fmt.Errorf("the %s %q is a folder", what, name)
+	case info.Size() > mostFile:
+		return nil, fmt.Errorf("the %s %q has %s: more than %s is no %s", what, name, shell.Bytes(info.Size()), shell.Bytes(mostFile), what)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the %s: %w", what, err)
+	}
+	return data, nil
+}
+
+func readPrices(name string) (sizing.Prices, error) {
+	data, err := readFile("price file", name)
+	if err != nil {
+		return sizing.Prices{}, err
+	}
+	return sizing.ReadPrices(name, data)
+}

@@ -1,0 +1,269 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/instance"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/sizing"
+)
+
+// width is how many characters a line has at the most, names of types apart.
+const width = 100
+
+// page is text that grows by lines of at most width characters.
+type page struct{ strings.Builder }
+
+func (p *page) write(w io.Writer) error {
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+// line adds one line, broken between words; lines after the first are indented by so many
+// blanks. What a line begins with, blanks and empty lines, stays.
+func (p *page) line(indent int, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	lead := text[:len(text)-len(strings.TrimLeft(text, " \n"))]
+	p.WriteString(lead)
+	at, first := len(strings.TrimLeft(lead, "\n")), true
+	for _, word := range strings.Fields(text) {
+		switch {
+		case first:
+		case at+1+len(word) > width:
+			p.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			p.WriteString(" ")
+			at++
+		}
+		p.WriteString(word)
+		at, first = at+len(word), false
+	}
+	p.WriteString("\n")
+}
+
+// answer is all that was found out.
+func (p *page) answer(ask sizing.Ask, a sizing.Answer, types *instance.Table) {
+	m := ask.Model
+	p.line(2, "Model %s: %s, context of %d", m.ID, forms(m), m.Context)
+	if len(a.Plans) > 0 {
+		p.line(2, "%s, best first. Memory in GiB: of the GPUs that are used, or of the node where none are", many(len(a.Plans), "plan"))
+		p.WriteString("\n")
+		p.table(ask, a.Plans)
+		p.legend(m, a.Plans)
+	}
+	if unknown := ask.Prices.Unknown(types); len(unknown) > 0 {
+		p.line(2, "\nPrices of types that are not known were not used: %s", some(unknown))
+	}
+	p.refusals(a)
+}
+
+// some are the first of many names.
+func some(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
+}
+
+func forms(m model.Model) string {
+	var parts []string
+	if w, ok := m.Forms[model.FormHF]; ok {
+		parts = append(parts, fmt.Sprintf("%v of safetensors", w.Size))
+	}
+	if w, ok := m.Forms[model.FormGGUF]; ok {
+		parts = append(parts, fmt.Sprintf("%v of GGUF", w.Size))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func many(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// column is one column of the table; numbers stand on the right.
+type column struct {
+	title string
+	left  bool
+	value func(sizing.Plan) string
+}
+
+func columns(ask sizing.Ask) []column {
+	all := []column{
+		{"INSTANCE TYPE", true, func(p sizing.Plan) string { return p.Type.Name }},
+		{"NODES", false, func(p sizing.Plan) string { return strconv.Itoa(p.Nodes) }},
+		{"GPUS", false, gpus},
+		{"TP", false, func(p sizing.Plan) string { return strconv.Itoa(max(1, p.GPUs())) }},
+		{"CONTEXT", false, func(p sizing.Plan) string { return strconv.Itoa(p.Context) }},
+		{"REQS", false, func(p sizing.Plan) string { return strconv.Itoa(p.Slots) }},
+		{"MODEL", false, func(p sizing.Plan) string { return gib(memory(p).Weights) }},
+		{"CACHE", false, func(p sizing.Plan) string { return gib(memory(p).KVCache) }},
+		{"OTHER", false, func(p sizing.Plan) string { return gib(other(memory(p))) }},
+		{"FREE", false, func(p sizing.Plan) string { return gib(p.Headroom) }},
+	}
+	if ask.Prices.Known() {
+		all = append(all, column{cmp.Or(ask.Prices.Currency, "PRICE") + "/H", false, func(p sizing.Plan) string {
+			if p.Hour == nil {
+				return "-"
+			}
+			return price(*p.Hour)
+		}})
+	}
+	return append(all, column{"LIMIT", true, func(p sizing.Plan) string { return string(p.Limit) }})
+}
+
+// gpus is how many of a node's GPUs are used.
+func gpus(p sizing.Plan) string {
+	if p.GPUs() == p.Type.GPUs {
+		return strconv.Itoa(p.GPUs())
+	}
+	return fmt.Sprintf("%d/%d", p.GPUs(), p.Type.GPUs)
+}
+
+// memory is that of what is scarce.
+func memory(p sizing.Plan) model.Memory {
+	if p.GPU != nil {
+		return p.GPU.Memory
+	}
+	return p.Memory
+}
+
+func other(m model.Memory) model.Bytes { return m.Adapters + m.PromptCache + m.Overhead + m.Shared }
+
+// gib has a digit behind the point where it says something.
+func gib(b model.Bytes) string {
+	const whole = 100
+	n := float64(b) / float64(model.GiB)
+	if n >= whole {
+		return strconv.FormatFloat(n, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(n, 'f', 1, 64)
+}
+
+func price(p float64) string {
+	const whole = 1000
+	if p >= whole {
+		return strconv.FormatFloat(p, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(p, 'f', 2, 64)
+}
+
+// table has two blanks between columns, so that it is read without lines and colour.
+func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
+	all := columns(ask)
+	rows := [][]string{{}}
+	widths := make([]int, len(all))
+	for _, c := range all {
+		rows[0] = append(rows[0], c.title)
+	}
+	for _, plan := range plans {
+		var row []string
+		for _, c := range all {
+			row = append(row, c.value(plan))
+		}
+		rows = append(rows, row)
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	for _, row := range rows {
+		var cells []string
+		for i, cell := range row {
+			space := strings.Repeat(" ", widths[i]-len(cell))
+			if all[i].left {
+				cells = append(cells, cell+space)
+			} else {
+				cells = append(cells, space+cell)
+			}
+		}
+		p.WriteString(strings.TrimRight(strings.Join(cells, "  "), " ") + "\n")
+	}
+}
+
+// legend explains the words of the column LIMIT by the first plan that has each, and
+// repeats what a plan says of itself.
+func (p *page) legend(m model.Model, plans []sizing.Plan) {
+	p.WriteString("\n")
+	seen, noted := map[sizing.Limit]bool{}, map[string]bool{}
+	for _, plan := range plans {
+		if !seen[plan.Limit] {
+			p.line(2, "LIMIT %s, on %s: %s", plan.Limit, plan.Type.Name, plan.LimitText(m))
+			seen[plan.Limit] = true
+		}
+	}
+	for _, plan := range plans {
+		if plan.Note != "" && !noted[plan.Note] {
+			p.line(2, "Note on %s: %s", plan.Type.Name, sizing.OfType(plan.Note, plan.Type))
+			noted[plan.Note] = true
+		}
+	}
+}
+
+// refusals tell types with one reason together.
+func (p *page) refusals(a sizing.Answer) {
+	if len(a.Refusals) == 0 {
+		return
+	}
+	p.WriteString("\nNot offered\n")
+	const here = "\x00"
+	names := map[string][]string{}
+	var order []string
+	for _, r := range a.Refusals {
+		text := r.Text
+		if len(r.Successors) == 0 {
+			text = strings.ReplaceAll(text, fmt.Sprintf("instance type %q", r.Type.Name), here)
+		}
+		if len(names[text]) == 0 {
+			order = append(order, text)
+		}
+		names[text] = append(names[text], r.Type.Name)
+	}
+	for _, text := range order {
+		of := "the type"
+		if len(names[text]) > 1 {
+			of = "these types"
+		}
+		p.line(4, "  %s: %s", strings.Join(names[text], ", "), strings.ReplaceAll(text, here, of))
+	}
+}
+
+// arithmetic is how a plan comes about, line by line.
+func (p *page) arithmetic(m model.Model, plan sizing.Plan) {
+	on := "of the node's memory"
+	if plan.GPU != nil {
+		on = fmt.Sprintf("on each of %d x %s", plan.GPU.Count, plan.GPU.Product)
+	}
+	p.WriteString("\n")
+	p.line(2, "How the plan for %s comes about, %s, served by %s", plan.Type.Name, on, plan.Engine)
+	p.terms(estimate.Serving(m, plan.Wishes, plan.Plan))
+	p.line(2, "  Limit: %s.", plan.LimitText(m))
+}
+
+func (p *page) terms(all []estimate.Term) {
+	const name, amount = 20, 20
+	for _, t := range all {
+		value := fmt.Sprintf("%d %s", t.Count, t.Unit)
+		if t.Unit == "" {
+			value = t.Bytes.String()
+			if t.Bytes < model.MiB {
+				value = fmt.Sprintf("%d bytes", t.Bytes)
+			}
+		}
+		const space = 2 + name + 1 + amount + 2
+		how := &page{}
+		how.line(space, "%s%s", strings.Repeat("_", space), t.How)
+		lead := fmt.Sprintf("  %-*s %*s  ", name, t.Name, amount, value)
+		p.WriteString(strings.Replace(how.String(), strings.Repeat("_", space), lead, 1))
+	}
+}
