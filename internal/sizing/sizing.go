@@ -27,6 +27,8 @@ type Ask struct {
 	// Held asks for plans whose KV cache holds as many usual requests as the wishes have
 	// slots; without it slots are only how many the engine takes at once.
 	Held bool
+	// Check, where there is one, refuses plans that do not go together with what else was asked for.
+	Check func(model.Plan) *Objection
 	// Types are the machines.
 	Types []instance.Type
 	// Prices are those of types; none is known where it is empty.
@@ -104,12 +106,16 @@ func Serve(ask Ask, types *instance.Table) Answer {
 			a.Refusals = append(a.Refusals, Refusal{Type: of, Text: OfType(Sentence(err), of)})
 			continue
 		}
+		if ask.Check != nil {
+			if no := ask.Check(plan.Plan); no != nil {
+				a.Refusals = append(a.Refusals, Refusal{Type: of, Text: no.Condition.Message})
+				continue
+			}
+		}
 		a.Plans = append(a.Plans, plan)
 	}
 	slices.SortStableFunc(a.Plans, func(x, y Plan) int { return ask.compare(x, y) })
-	slices.SortStableFunc(a.Refusals, func(x, y Refusal) int {
-		return cmp.Or(cmp.Compare(x.Type.Cloud, y.Type.Cloud), cmp.Compare(x.Type.Name, y.Type.Name))
-	})
+	slices.SortStableFunc(a.Refusals, byType)
 	return a
 }
 
@@ -234,13 +240,25 @@ func (ask Ask) compare(a, b Plan) int {
 	return cmp.Or(
 		cmp.Compare(wanted(a), wanted(b)),
 		dearer(a.Hour, b.Hour),
-		cmp.Compare(a.Type.GPUs, b.Type.GPUs),
-		cmp.Compare(float64(a.Type.GPUs)*a.Type.MemoryGiB, float64(b.Type.GPUs)*b.Type.MemoryGiB),
-		cmp.Compare(a.Type.RAMGiB, b.Type.RAMGiB),
-		cmp.Compare(a.Type.CPUs, b.Type.CPUs),
-		cmp.Compare(a.Type.Cloud, b.Type.Cloud),
-		cmp.Compare(a.Type.Name, b.Type.Name),
+		smaller(a.Type, b.Type),
 	)
+}
+
+// smaller puts the type first that has the fewest GPUs, the least memory of GPUs, and the
+// least memory of its own.
+func smaller(a, b instance.Type) int {
+	return cmp.Or(
+		cmp.Compare(a.GPUs, b.GPUs),
+		cmp.Compare(float64(a.GPUs)*a.MemoryGiB, float64(b.GPUs)*b.MemoryGiB),
+		cmp.Compare(a.RAMGiB, b.RAMGiB),
+		cmp.Compare(a.CPUs, b.CPUs),
+		cmp.Compare(a.Cloud, b.Cloud),
+		cmp.Compare(a.Name, b.Name),
+	)
+}
+
+func byType(a, b Refusal) int {
+	return cmp.Or(cmp.Compare(a.Type.Cloud, b.Type.Cloud), cmp.Compare(a.Type.Name, b.Type.Name))
 }
 
 // dearer compares two prices; one that is not known comes last.

@@ -133,33 +133,33 @@ func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 		}
 	}
 	answer := sizing.Serve(ask, known.types)
-	switch {
-	case o.manifest && len(answer.Plans) > 0:
-		return writeManifest(sh.Out, ask.Model, answer.Plans[0])
-	case o.manifest: // the refusals say why
-	case o.output != outputTable:
-		if err := writeDocument(sh.Out, o.output, o.document(ask, answer)); err != nil {
-			return err
-		}
-	}
-	if o.output == outputTable {
-		out := sh.Out
-		if o.manifest {
-			out = sh.Err // a manifest is what is asked for, and there is none
-		}
-		page := &page{}
-		page.answer(ask, answer, known.types)
-		if o.explain && len(answer.Plans) > 0 {
-			page.arithmetic(ask.Model, answer.Plans[0])
-		}
-		if err := page.write(out); err != nil {
-			return err
-		}
+	if err := o.write(sh, known, ask, answer); err != nil {
+		return err
 	}
 	if len(answer.Plans) == 0 {
 		return fmt.Errorf("model %q fits none of the instance types as it is asked for", ask.Model.ID)
 	}
 	return nil
+}
+
+// write prints an answer in the form that was asked for. Where a manifest was, and there
+// is none, the refusals say why, apart from it.
+func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizing.Answer) error {
+	out := sh.Out
+	switch {
+	case o.manifest && len(answer.Plans) > 0:
+		return writeManifest(out, ask.Model, answer.Plans[0])
+	case o.manifest:
+		out = sh.Err
+	case o.output != outputTable:
+		return writeDocument(out, o.output, o.document(ask, answer))
+	}
+	page := &page{}
+	page.answer(ask, answer, known.types)
+	if o.explain && len(answer.Plans) > 0 {
+		page.arithmetic(ask.Model, answer.Plans[0])
+	}
+	return page.write(out)
 }
 
 // ask looks up what the names mean.

@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -19,8 +18,6 @@ import (
 	"kaito.sh/kaito/internal/render/podtemplate"
 	"kaito.sh/kaito/internal/sizing"
 )
-
-var errEmptySelector = errors.New("it names no label, and a Workspace must say which nodes it may use")
 
 // Planner decides. It holds what is the same for every Workspace.
 type Planner struct {
@@ -163,7 +160,7 @@ func readTemplate(_ Planner, t *thought) bool {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidTemplate, "The pod template in inference.template cannot be used: %v", err), true
 		return true
 	}
-	t.template, t.notes = template, notes(t.ws)
+	t.template, t.notes = template, sizing.Notes(t.ws)
 	t.accepted = v1beta1.AcceptedTemplate(t.notes...)
 	return false
 }
@@ -172,23 +169,26 @@ func findModel(p Planner, t *thought) bool {
 	if t.template != nil {
 		return false
 	}
-	name := t.ws.Inference.Preset.Name
-	found, ok := p.Catalog.Lookup(name)
-	if !ok {
-		t.accepted, t.final = v1beta1.ModelNotFound(name, p.Catalog.Near(name)), true
+	found, no := sizing.FindModel(p.Catalog, t.ws.Inference.Preset.Name)
+	if t.object(no) {
 		return true
 	}
-	t.model, t.notes = found, notes(t.ws)
+	t.model, t.notes = found, sizing.Notes(t.ws)
 	t.accepted = v1beta1.Accepted(found.ID, t.notes...)
 	return false
 }
 
-func refuseSelector(_ Planner, t *thought) bool {
-	if t.selectorError == nil {
+func refuseSelector(_ Planner, t *thought) bool { return t.object(sizing.BadSelector(t.selectorError)) }
+
+// refuseWhatComesLater is honest about a field that this version does not act on.
+func refuseWhatComesLater(_ Planner, t *thought) bool { return t.object(sizing.Unsupported(t.ws)) }
+
+// object takes up an objection, if there is one, and says so.
+func (t *thought) object(no *sizing.Objection) bool {
+	if no == nil {
 		return false
 	}
-	t.accepted = v1beta1.Refused(v1beta1.ReasonInvalidSelector, "resource.labelSelector cannot be used: %v", t.selectorError)
-	t.final = true
+	t.accepted, t.final = no.Condition, !no.Waits
 	return true
 }
 
@@ -265,7 +265,7 @@ func fitModel(p Planner, t *thought) bool {
 	if t.refuseUnserved(plan) {
 		return true
 	}
-	start, err := command(t.model, plan, t.settings, t.adapters)
+	start, err := sizing.Command(t.model, plan, t.settings, t.adapters)
 	if err != nil {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err)), true
 		return true
@@ -278,7 +278,7 @@ func fitModel(p Planner, t *thought) bool {
 			Runner: p.Images.Runner,
 			Engine: p.Images.Engines[plan.Engine],
 		},
-		Weights: p.weights(t, plan, options(t.ws).Image), PullSecrets: p.pullSecrets(t.ws),
+		Weights: p.weights(t, plan, sizing.Options(t.ws).Image), PullSecrets: p.pullSecrets(t.ws),
 		Adapters: t.adapters,
 	}
 	p.ignoreImage(t)

@@ -15,6 +15,7 @@ import (
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/sizing"
 	"kaito.sh/kaito/internal/testkit"
 )
 
@@ -146,7 +147,7 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 			state: v1beta1.StateFailed,
 		},
 		"a selector that cannot be used is refused": {
-			o:     observed{ws: workspace(), selectorError: errEmptySelector},
+			o:     observed{ws: workspace(), selectorError: sizing.ErrEmptySelector},
 			want:  []string{"Accepted=False/InvalidSelector", "NodesReady=Unknown/NotAccepted", "InferenceReady=False/InvalidSelector"},
 			state: v1beta1.StateFailed,
 		},

@@ -1,22 +1,16 @@
 package workspace
 
 import (
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/estimate"
-	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/nodeclaim"
-	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/sizing"
 )
 
@@ -34,26 +28,20 @@ func refuseInstanceType(p Planner, t *thought) bool {
 	if !provisions(t.ws) {
 		return false
 	}
-	name := t.ws.Resource.InstanceType
-	known, ok := p.Instances.Lookup(name)
-	switch {
-	case p.NoProvisioning:
-		t.accepted = v1beta1.NodeProvisioningDisabled(name, metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
-	case !ok:
-		t.accepted = v1beta1.UnknownInstanceType(name, p.Instances.Near(name))
-	case !t.readNodeAnnotations():
-	case unmet(t.ws, known) != "":
-		t.accepted = v1beta1.SelectorCannotBeMet(unmet(t.ws, known))
-	default:
-		t.instance, t.wish.node.Workspace, t.wish.node.InstanceType, t.wish.node.GPUs = known, t.ws, known.Name, known.GPUs
-		if known.Retired {
-			t.notes = append(t.notes, v1beta1.RetiredInstanceType(known.Name, p.Instances.Successors(known.Name)))
-		}
-		t.acceptAgain()
-		return false
+	if p.NoProvisioning {
+		t.accepted, t.final = v1beta1.NodeProvisioningDisabled(t.ws.Resource.InstanceType, metav1.FormatLabelSelector(t.ws.Resource.LabelSelector)), true
+		return true
 	}
-	t.final = true
-	return true
+	made, notes, no := sizing.MachineOf(t.ws, p.Instances)
+	if t.object(no) {
+		return true
+	}
+	t.instance, t.notes = made.Type, append(t.notes, notes...)
+	node := &t.wish.node
+	node.Workspace, node.InstanceType, node.GPUs = t.ws, made.Type.Name, made.Type.GPUs
+	node.CapacityTypes, node.ImageFamily = made.CapacityTypes, made.ImageFamily
+	t.acceptAgain()
+	return false
 }
 
 // acceptAgain says Accepted with the notes that have come since.
@@ -65,50 +53,6 @@ func (t *thought) acceptAgain() {
 	default:
 		t.accepted = v1beta1.Accepted(t.model.ID, t.notes...)
 	}
-}
-
-// readNodeAnnotations reads what the user says of the nodes beside their type. It is
-// false where that means nothing.
-func (t *thought) readNodeAnnotations() bool {
-	const capacity, family = v1beta1.AnnotationCapacityType, v1beta1.AnnotationImageFamily
-	if value := t.ws.Annotations[capacity]; value != "" {
-		for one := range strings.SplitSeq(value, ",") {
-			one = strings.TrimSpace(one)
-			if (one != "spot" && one != "on-demand") || slices.Contains(t.wish.node.CapacityTypes, one) {
-				t.accepted = v1beta1.InvalidAnnotation(capacity, value, `"on-demand", "spot" or "spot,on-demand"`)
-				return false
-			}
-			t.wish.node.CapacityTypes = append(t.wish.node.CapacityTypes, one)
-		}
-	}
-	switch value := strings.ToLower(t.ws.Annotations[family]); value {
-	case "", "ubuntu", "azurelinux":
-		t.wish.node.ImageFamily = value
-	default:
-		t.accepted = v1beta1.InvalidAnnotation(family, t.ws.Annotations[family], `"ubuntu" or "azurelinux"`)
-		return false
-	}
-	return true
-}
-
-// unmet says what of a selector no node of a type can meet, or nothing: a node is given
-// the labels of matchLabels that are the user's own, and says itself what type it is.
-func unmet(ws *v1beta1.Workspace, of instance.Type) string {
-	has := labels.Set(render.NodeLabels(ws))
-	has[corev1.LabelInstanceTypeStable], has[corev1.LabelOSStable] = of.Name, string(corev1.Linux)
-	var all []string
-	for _, key := range slices.Sorted(maps.Keys(ws.Resource.LabelSelector.MatchLabels)) {
-		if want := ws.Resource.LabelSelector.MatchLabels[key]; has[key] != want {
-			all = append(all, fmt.Sprintf("matchLabels %s=%s", key, want))
-		}
-	}
-	for _, e := range ws.Resource.LabelSelector.MatchExpressions {
-		alone := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{e}}
-		if s, err := metav1.LabelSelectorAsSelector(alone); err != nil || !s.Matches(has) {
-			all = append(all, "matchExpressions "+metav1.FormatLabelSelector(alone))
-		}
-	}
-	return strings.Join(all, " and ")
 }
 
 // askForServers wants the nodes of a server, and refuses a model that no node of the type

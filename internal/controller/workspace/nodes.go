@@ -8,13 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
-	"kaito.sh/kaito/internal/engine"
-	"kaito.sh/kaito/internal/engine/llamacpp"
-	"kaito.sh/kaito/internal/engine/vllm"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
-	"kaito.sh/kaito/internal/render"
-	"kaito.sh/kaito/internal/runner/contract"
 )
 
 // The first versions that mount an image as a volume without a feature gate.
@@ -22,15 +17,6 @@ const (
 	leastKubelet    = "1.35"
 	leastContainerd = "2.1"
 )
-
-// command is how the engine of a plan is started.
-func command(m model.Model, plan model.Plan, settings engine.Settings, adapters []render.Adapter) (engine.Command, error) {
-	in := engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort, Adapters: engineAdapters(plan.Engine, adapters)}
-	if plan.Engine == vllm.Name {
-		return vllm.Command(in)
-	}
-	return llamacpp.Command(in)
-}
 
 func shape(n *corev1.Node, types *instance.Table) model.NodeShape {
 	return model.NodeShape{

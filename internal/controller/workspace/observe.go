@@ -16,6 +16,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/runner/contract"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // observed is all that a pass has seen; a decision is made from nothing else. Nodes
@@ -97,13 +98,10 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 }
 
 func (r *Reconciler) observeNodes(ctx context.Context, o *observed) error {
-	selector, err := metav1.LabelSelectorAsSelector(o.ws.Resource.LabelSelector)
+	selector, err := sizing.Selector(o.ws)
 	switch {
 	case err != nil:
 		o.selectorError = err
-		return nil
-	case selector.Empty():
-		o.selectorError = errEmptySelector
 		return nil
 	case provisions(o.ws):
 		return r.observeMade(ctx, o)

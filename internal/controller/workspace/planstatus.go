@@ -10,6 +10,7 @@ import (
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // planNotes are what a plan says that could surprise, and what it still needs.
@@ -26,7 +27,7 @@ func planNotes(s render.Serving) []string {
 	if image := s.Weights.Ignored; image != "" {
 		notes = append(notes, fmt.Sprintf("inference.preset.presetOptions.image %q is ignored, because it holds no model", image))
 	}
-	if !fromHub && options(s.Workspace).ModelAccessSecret != "" {
+	if !fromHub && sizing.Options(s.Workspace).ModelAccessSecret != "" {
 		notes = append(notes, "inference.preset.presetOptions.modelAccessSecret is not needed, because the weights come from an image")
 	}
 	return notes

@@ -8,7 +8,6 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
-	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
@@ -97,20 +96,9 @@ func (p Planner) run(t *thought) {
 
 // findTunable finds the model and what is known of tuning it.
 func findTunable(p Planner, t *thought) bool {
-	name := t.ws.Tuning.Preset.Name
-	found, ok := p.Catalog.Lookup(name)
-	switch {
-	case !ok:
-		t.accepted, t.final = v1beta1.ModelNotFound(name, p.Catalog.Near(name)), true
-		return true
-	case found.Tuning == nil:
-		t.accepted, t.final = v1beta1.NotTunable(found.ID, p.tunable()), true
-		return true
-	}
+	found, no := sizing.FindTunable(p.Catalog, t.ws)
 	t.model = found
-	if name := t.ws.Name; name == engine.ServedID(found) {
-		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonNameTaken,
-			"The tuned model would answer under the Workspace's name, %q, under which the base model answers: give the Workspace another name", name), true
+	if t.object(no) {
 		return true
 	}
 	if found.Tuning.Note != "" {
@@ -119,23 +107,11 @@ func findTunable(p Planner, t *thought) bool {
 	return false
 }
 
-// tunable are the ids of the models that can be tuned, sorted.
-func (p Planner) tunable() []string {
-	var ids []string
-	for _, id := range p.Catalog.IDs() {
-		if m, ok := p.Catalog.Lookup(id); ok && m.Tuning != nil {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 // waitsForTuning says why nothing is trained, or that an older adapter goes on answering.
 func (t *thought) waitsForTuning() {
 	t.decision.nodes = v1beta1.NodesUnjudged()
 	t.inference = v1beta1.InferenceWaits(t.accepted)
-	if run := t.trial.status.ServedRunID; run != "" && t.server != nil && t.server.Status.ReadyReplicas > 0 && servesTuned(t.ws) {
+	if run := t.trial.status.ServedRunID; run != "" && t.server != nil && t.server.Status.ReadyReplicas > 0 && sizing.ServesTuned(t.ws) {
 		t.inference = v1beta1.ServingPreviousRun(t.ws.Name, run) // it is left as it is
 	}
 	t.job = v1beta1.JobNotStarted(t.accepted)
@@ -192,10 +168,9 @@ func (p Planner) roomOn(t *thought, longest int) bool {
 		t.doesNotFit(sizing.Sentence(err))
 		return false
 	}
-	if servesTuned(t.ws) {
+	if sizing.ServesTuned(t.ws) {
 		if why := p.unservable(t); why != "" {
-			t.doesNotFit("The model can be trained and then not be served: " + why +
-				"; or set annotation " + v1beta1.AnnotationServeTuned + " to \"false\" to have the adapter published only")
+			t.doesNotFit(sizing.TrainedNotServed(why))
 			return false
 		}
 	}
@@ -230,11 +205,6 @@ func (p Planner) tuning(t *thought) render.Tuning {
 		}
 	}
 	return one
-}
-
-// servesTuned is false where the user wants the adapter alone.
-func servesTuned(ws *v1beta1.Workspace) bool {
-	return ws.Annotations[v1beta1.AnnotationServeTuned] != "false"
 }
 
 // roles splits the pods of a Workspace into those that serve and those of its Jobs.

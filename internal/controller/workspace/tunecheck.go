@@ -15,11 +15,8 @@ import (
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/runner/ending"
+	"kaito.sh/kaito/internal/sizing"
 )
-
-// shortest is the longest row, in tokens, with which a training is planned before the
-// data is known: what does not fit with rows so short fits with none.
-const shortest = 16
 
 // checking has data and push tried, and goes on with the training once both are good.
 // No node is asked for before that.
@@ -68,9 +65,9 @@ func (p Planner) checking(t *thought) {
 func (p Planner) hopeless(t *thought) bool {
 	switch {
 	case provisions(t.ws):
-		p.roomOnType(t, shortest)
+		p.roomOnType(t, sizing.ShortestRow)
 	case len(t.observed.nodes) > 0:
-		p.room(t, shortest)
+		p.room(t, sizing.ShortestRow)
 	}
 	if !t.final {
 		return false

@@ -11,6 +11,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // runLetters is the length of a run's id: enough that no two runs of a Workspace share one.
@@ -144,5 +145,5 @@ func (p Planner) failedForGood(t *thought) {
 
 // servesEarlier is true where the adapter of an earlier run is to go on answering.
 func (t *thought) servesEarlier() bool {
-	return t.trial.status.ServedRunID != "" && servesTuned(t.ws)
+	return t.trial.status.ServedRunID != "" && sizing.ServesTuned(t.ws)
 }

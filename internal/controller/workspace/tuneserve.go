@@ -1,14 +1,10 @@
 package workspace
 
 import (
-	"fmt"
-	"strings"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/engine"
-	"kaito.sh/kaito/internal/engine/llamacpp"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
@@ -34,7 +30,7 @@ func (p Planner) published(t *thought) {
 	if t.checkJob != nil {
 		t.tuned.check = remove
 	}
-	if !servesTuned(t.ws) {
+	if !sizing.ServesTuned(t.ws) {
 		t.tuned.stop = true
 		t.release()
 		t.decision.nodes = v1beta1.NodesNotNeeded()
@@ -62,7 +58,7 @@ func (p Planner) servePrevious(t *thought, otherwise metav1.Condition) {
 		t.succeeded = v1beta1.TuningNotFinished(otherwise)
 	}
 	s := t.trial.status
-	if s.ServedRunID == "" || !servesTuned(t.ws) {
+	if s.ServedRunID == "" || !sizing.ServesTuned(t.ws) {
 		return
 	}
 	nodes, accepted := t.decision.nodes, t.accepted
@@ -98,7 +94,7 @@ func (p Planner) serveAdapter(t *thought) bool {
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonDoesNotFit, "The adapter is published, and no server fits: %s", sizing.Sentence(err))
 		return false
 	}
-	start, err := command(t.model, plan, engine.Settings{}, t.adapters)
+	start, err := sizing.Command(t.model, plan, engine.Settings{}, t.adapters)
 	if err != nil {
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err))
 		return false
@@ -115,15 +111,7 @@ func (p Planner) serveAdapter(t *thought) bool {
 // unservable says why the nodes that fit could not serve the model with its adapter, or nothing.
 func (p Planner) unservable(t *thought) string {
 	t.adapters = []render.Adapter{p.tunedAdapter(t)}
-	plan, _, err := estimate.Best(t.model, t.wishes(), t.fit)
-	switch {
-	case err != nil:
-		return err.Error()
-	case plan.Engine == llamacpp.Name && !llamacpp.TakesAdapters(t.model):
-		return fmt.Sprintf("llama.cpp, which serves on a CPU, takes adapters of %s only, and this is a %s; use nodes with GPUs",
-			strings.Join(llamacpp.AdapterArchitectures(), ", "), strings.Join(t.model.Architectures, ", "))
-	}
-	return ""
+	return sizing.Unservable(t.model, t.wishes(), t.fit)
 }
 
 // tunedAdapter is what the last run that ended well has published. It answers under the

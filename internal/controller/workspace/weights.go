@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // Sources say where weights come from when a Workspace does not.
@@ -32,37 +32,7 @@ type Sources struct {
 }
 
 // refuseImage looks at the one reference that a user writes.
-func refuseImage(_ Planner, t *thought) bool {
-	image := options(t.ws).Image
-	if image == "" {
-		return false
-	}
-	if _, err := name.ParseReference(image); err != nil {
-		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidImage,
-			"The value %q of inference.preset.presetOptions.image is no image: write REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST", image), true
-		return true
-	}
-	return false
-}
-
-// preset is what names the model of a Workspace, or nil.
-func preset(ws *v1beta1.Workspace) *v1beta1.PresetSpec {
-	switch {
-	case ws.Tuning != nil:
-		return ws.Tuning.Preset
-	case ws.Inference != nil:
-		return ws.Inference.Preset
-	}
-	return nil
-}
-
-// options are the preset's options, where there are any.
-func options(ws *v1beta1.Workspace) v1beta1.PresetOptions {
-	if p := preset(ws); p != nil && p.PresetOptions != nil {
-		return *p.PresetOptions
-	}
-	return v1beta1.PresetOptions{}
-}
+func refuseImage(_ Planner, t *thought) bool { return t.object(sizing.Image(t.ws)) }
 
 // weights says how the files of a plan come into its pods: from the hub where the
 // catalog names a repository, else from a model image, which the nodes mount where
@@ -75,7 +45,7 @@ func (p Planner) weights(t *thought, plan model.Plan, image string) render.Weigh
 		fetch.Hub = &contract.WeightsHub{
 			Endpoint: p.Sources.Hub, Repository: form.Hub.Repository, Revision: form.Hub.Revision, Files: form.Hub.Files,
 		}
-		token := options(t.ws).ModelAccessSecret
+		token := sizing.Options(t.ws).ModelAccessSecret
 		if token != "" {
 			fetch.Hub.TokenFile = contract.HubTokenFile
 		}
@@ -96,7 +66,7 @@ func (p Planner) weights(t *thought, plan model.Plan, image string) render.Weigh
 
 // pullSecrets are those that the user names and those that every Workspace has, each once.
 func (p Planner) pullSecrets(ws *v1beta1.Workspace) []string {
-	all := slices.Clone(options(ws).ImagePullSecrets)
+	all := slices.Clone(sizing.Options(ws).ImagePullSecrets)
 	for _, secret := range p.Sources.PullSecrets {
 		if !slices.Contains(all, secret) {
 			all = append(all, secret)
@@ -109,7 +79,7 @@ func (p Planner) pullSecrets(ws *v1beta1.Workspace) []string {
 // once a pod has found no model in it. The operator does not speak to registries, so a
 // pod has to try; the StatefulSet remembers what came of it.
 func (p Planner) ignoreImage(t *thought) {
-	image := options(t.ws).Image
+	image := sizing.Options(t.ws).Image
 	if image == "" {
 		return
 	}
