@@ -43,8 +43,8 @@ func Serving(m model.Model, wishes model.Wishes, plan model.Plan) []Term {
 func servingOnGPU(m model.Model, wish model.Wish, plan model.Plan) []Term {
 	g, n := plan.GPU, plan.GPU.Count
 	all := model.Bytes(n)
-	fit := fitGPUs(m, wish, g.Each, n)
-	perToken := kvOnEach(m, wish, n)
+	m, _ = Bounded(m)
+	fit, cost := fitGPUs(m, wish, g.Each, n), costOn(m, wish, n)
 	usable := model.Bytes(float64(g.Each*visiblePercent/100) * g.Utilisation)
 	weights, overhead, adapters := fit.memory.Weights/all, fit.memory.Overhead/all, fit.memory.Adapters/all
 	terms := []Term{
@@ -62,9 +62,15 @@ func servingOnGPU(m model.Model, wish model.Wish, plan model.Plan) []Term {
 	terms = append(
 		terms,
 		Term{Name: "left", How: "usable less the parts above", Bytes: left},
-		Term{Name: "a token", How: perTokenHow(m, wish, n), Bytes: perToken},
+		Term{Name: "a token", How: perTokenHow(m, wish, n), Bytes: cost.inAll()},
 		Term{Name: TermAllTokens, How: fmt.Sprintf("%d %% of what is left / a token, in blocks of %d", cachePercent, cacheBlock), Count: fit.tokens, Unit: "tokens"},
 		Term{Name: TermKVCache, How: "those tokens x a token", Bytes: cache},
+	)
+	if how := requestHow(m, cost); how != "" {
+		terms = append(terms, Term{Name: "a whole context", How: how, Bytes: cost.of(plan.Context)})
+	}
+	terms = append(
+		terms,
 		Term{Name: "context", How: contextHow(m, wish), Count: plan.Context, Unit: "tokens"},
 		Term{Name: "at once", How: slotsHow(wish), Count: plan.Slots, Unit: "requests"},
 	)
@@ -90,11 +96,25 @@ func overheadHow(n int) string {
 }
 
 func perTokenHow(m model.Model, wish model.Wish, n int) string {
-	bits := 16
-	if wish.CacheBits > 0 {
-		bits = wish.CacheBits
+	bits, index := cacheBits(m, wish), ""
+	if m.Attention.IndexBytes > 0 {
+		index = fmt.Sprintf(" and an index of %d bytes", m.Attention.IndexBytes)
 	}
-	return fmt.Sprintf("of context on each GPU: key and value x %d layers x %d KV heads%s x %d numbers of %d bits", m.Layers, m.KVHeads, shared(n), m.HeadDim, bits)
+	if m.Attention.Kind == model.AttentionLatent {
+		return fmt.Sprintf("of context, whole on each GPU: %d layers x %d latent and %d rotary numbers of %d bits%s", m.KVLayers(), m.Attention.Latent, m.Attention.Rope, bits, index)
+	}
+	return fmt.Sprintf("of context on each GPU: key and value x %d layers x %d KV heads%s x %d numbers of %d bits%s", m.KVLayers(), m.KVHeads, shared(n), m.HeadDim, bits, index)
+}
+
+// requestHow says what a request takes besides so many times a token, or nothing.
+func requestHow(m model.Model, cost cacheCost) string {
+	switch {
+	case cost.window > 0:
+		return fmt.Sprintf("%d of the layers let tokens go beyond %d: a window of %d and a step of %d", m.Attention.WindowLayers, cost.window, m.Attention.Window, batchedTokens)
+	case cost.state > 0:
+		return fmt.Sprintf("its tokens, and %v that the layers keep that do not attend", cost.state)
+	}
+	return ""
 }
 
 func contextHow(m model.Model, wish model.Wish) string {
@@ -113,6 +133,7 @@ func slotsHow(wish model.Wish) string {
 
 func servingOnCPU(m model.Model, plan model.Plan) []Term {
 	p := plan.Memory
+	m, _ = Bounded(m)
 	terms := []Term{
 		{Name: TermWeights, How: "bytes of the GGUF file", Bytes: p.Weights},
 		{Name: "a token", How: fmt.Sprintf("of context: key and value x %d layers x %d KV heads x %d numbers of 16 bits", m.Layers, m.KVHeads, m.HeadDim), Bytes: m.KVBytesPerToken()},
@@ -131,11 +152,13 @@ func servingOnCPU(m model.Model, plan model.Plan) []Term {
 	)
 }
 
-// CacheTokens is how many tokens the KV cache of a plan holds, over all requests.
+// CacheTokens is how many tokens the KV cache of a plan holds, over all requests and in all
+// layers; layers with a window keep fewer, so a request may be longer.
 func CacheTokens(m model.Model, wishes model.Wishes, plan model.Plan) int {
 	if plan.GPU == nil {
 		return plan.Context * plan.Slots
 	}
+	m, _ = Bounded(m)
 	return fitGPUs(m, wishes[plan.Engine], plan.GPU.Each, plan.GPU.Count).tokens
 }
 
@@ -145,7 +168,8 @@ func Requests(m model.Model, wishes model.Wishes, plan model.Plan) int {
 	if plan.GPU == nil {
 		return plan.Slots
 	}
-	return CacheTokens(m, wishes, plan) / RequestTokens(plan)
+	m, _ = Bounded(m)
+	return fitGPUs(m, wishes[plan.Engine], plan.GPU.Each, plan.GPU.Count).requests
 }
 
 // RequestTokens is how long a usual request is.

@@ -144,6 +144,8 @@ type gpuFit struct {
 	count   int
 	memory  model.Memory
 	context int
+	// tokens is how many the cache holds in all layers.
+	tokens int
 	// requests is how many of usual length are held at once.
 	requests int
 	// short is what is missing to hold anything at all.
@@ -164,6 +166,7 @@ func fitGPUs(m model.Model, wish model.Wish, each model.Bytes, n int) gpuFit {
 	}
 	cost := costOn(m, wish, n)
 	room := cost.whole(left * cachePercent / 100)
+	f.tokens = int(room / cost.inAll())
 	f.context = cost.longest(room, wantedContext(m, wish))
 	f.requests = int(room / cost.of(min(max(1, f.context), usualRequest)))
 	all := model.Bytes(n)

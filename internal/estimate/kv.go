@@ -82,9 +82,12 @@ func (c cacheCost) of(tokens int) model.Bytes {
 	return c.state + c.perToken*model.Bytes(blocks) + c.windowed*model.Bytes(kept)
 }
 
+// inAll is what a token takes while all layers keep it.
+func (c cacheCost) inAll() model.Bytes { return c.perToken + c.windowed }
+
 // whole rounds a room down to blocks of all layers, as vLLM hands them out.
 func (c cacheCost) whole(room model.Bytes) model.Bytes {
-	block := cacheBlock * (c.perToken + c.windowed)
+	block := cacheBlock * c.inAll()
 	return room / block * block
 }
 

@@ -106,7 +106,7 @@ func TestBadInput(t *testing.T) {
 		"no model":                         {nil, "MODEL is missing", true},
 		"two models":                       {[]string{"a", "b"}, `unexpected argument "b"`, true},
 		"a model with a typo":              {[]string{"phi-4-mini-instrct"}, `no model is called "phi-4-mini-instrct", did you mean phi-4 or phi-4-mini-instruct or`, false},
-		"a model that nothing is like":     {[]string{"zzzzzzzzzzzz"}, `no model is called "zzzzzzzzzzzz"; there are llama-3.1-8b-instruct, `, false},
+		"a model that nothing is like":     {[]string{"zzzzzzzzzzzz"}, `no model is called "zzzzzzzzzzzz"; there are deepseek-r1-0528, `, false},
 		"a context beyond the model's":     {[]string{"phi-4", "--context", "16385"}, `--context 16385 is more than the 16384 of model "phi-4": ask for less`, true},
 		"no context":                       {[]string{"phi-4", "--context", "0"}, "--context 0 is not a number of tokens from 1 to", true},
 		"a context that is a word":         {[]string{"phi-4", "--context", "long"}, `invalid argument "long" for "--context"`, false},
