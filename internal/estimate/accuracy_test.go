@@ -127,7 +127,7 @@ half of that in the catalog. That of ` + "`smollm2-135m-instruct`" + ` is its pu
 func TestAccuracy(t *testing.T) {
 	t.Parallel()
 	rows, missing := accuracy(t)
-	got := page(rows, missing)
+	got := page(rows, missing) + sideBySide(t)
 	if *update {
 		if err := os.WriteFile(accuracyPage, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
