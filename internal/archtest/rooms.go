@@ -106,6 +106,7 @@ func rooms() map[string]room {
 		"cmd/gpu-provisioner": {keys: []string{"internal/provisioner", "internal/buildinfo"}},
 		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
 		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
+		"test/nodes":          {keys: []string{"api", "internal/config", "internal/nodeclaim", "internal/operator", "internal/provisioner", "internal/testkit"}},
 		"test/e2e":            {keys: []string{"api", "internal/testkit", "internal/runner/fetch/hubtest"}},
 	}
 	maps.Copy(all, runnerRooms())
