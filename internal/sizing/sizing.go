@@ -80,6 +80,8 @@ const (
 // Refusal is a type that a model is not served on.
 type Refusal struct {
 	Type instance.Type
+	// Reason is that of the condition Accepted of a Workspace that asks for it.
+	Reason string
 	// Text says why, and what would fit.
 	Text string
 	// Successors are the types that come after a retired one.
@@ -103,12 +105,12 @@ func Serve(ask Ask, types *instance.Table) Answer {
 		}
 		plan, err := ask.onType(of)
 		if err != nil {
-			a.Refusals = append(a.Refusals, Refusal{Type: of, Text: OfType(Sentence(err), of)})
+			a.Refusals = append(a.Refusals, Refusal{Type: of, Reason: v1beta1.ReasonDoesNotFit, Text: OfType(Sentence(err), of)})
 			continue
 		}
 		if ask.Check != nil {
 			if no := ask.Check(plan.Plan); no != nil {
-				a.Refusals = append(a.Refusals, Refusal{Type: of, Text: no.Condition.Message})
+				a.Refusals = append(a.Refusals, Refusal{Type: of, Reason: no.Condition.Reason, Text: no.Condition.Message})
 				continue
 			}
 		}
@@ -122,7 +124,7 @@ func Serve(ask Ask, types *instance.Table) Answer {
 func retiredType(of instance.Type, successors []string) Refusal {
 	text := v1beta1.RetiredInstanceType(of.Name, successors)
 	text = strings.ToUpper(text[:1]) + text[1:]
-	return Refusal{Type: of, Text: text, Successors: successors}
+	return Refusal{Type: of, Reason: v1beta1.ReasonDoesNotFit, Text: text, Successors: successors}
 }
 
 // onType plans for one type, on more of its GPUs where the fewest do not hold all requests.

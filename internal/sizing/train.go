@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 
+	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
@@ -53,7 +54,7 @@ func Train(ask TrainAsk, types *instance.Table) TrainAnswer {
 		}
 		plan, why := ask.onType(of)
 		if why != "" {
-			a.Refusals = append(a.Refusals, Refusal{Type: of, Text: OfType(why, of)})
+			a.Refusals = append(a.Refusals, Refusal{Type: of, Reason: v1beta1.ReasonDoesNotFit, Text: OfType(why, of)})
 			continue
 		}
 		a.Plans = append(a.Plans, plan)

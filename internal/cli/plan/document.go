@@ -66,6 +66,9 @@ type documentPlan struct {
 	LimitText     string   `json:"limitText"`
 	PricePerHour  *float64 `json:"pricePerHour,omitempty"`
 	Note          string   `json:"note,omitempty"`
+	// Confidence is low where Assumed says what was bounded from above for lack of a source.
+	Confidence string   `json:"confidence"`
+	Assumed    []string `json:"assumed,omitempty"`
 }
 
 type documentParallelism struct {
@@ -110,20 +113,25 @@ func (o options) document(ask sizing.Ask, a sizing.Answer) document {
 		},
 		Asked:    documentAsked{Context: o.context, Concurrency: o.concurrency},
 		Currency: ask.Prices.Currency,
-		Plans:    []documentPlan{}, Refusals: []documentRefusal{},
+		Plans:    []documentPlan{}, Refusals: refused(a.Refusals),
 	}
 	for _, p := range a.Plans {
 		d.Plans = append(d.Plans, documented(m, p))
-	}
-	for _, r := range a.Refusals {
-		d.Refusals = append(d.Refusals, documentRefusal{
-			InstanceType: r.Type.Name, Cloud: r.Type.Cloud, Retired: r.Type.Retired, Text: r.Text, Successors: r.Successors,
-		})
 	}
 	if o.explain && len(a.Plans) > 0 {
 		d.Arithmetic = terms(estimate.Serving(m, a.Plans[0].Wishes, a.Plans[0].Plan))
 	}
 	return d
+}
+
+func refused(all []sizing.Refusal) []documentRefusal {
+	out := []documentRefusal{}
+	for _, r := range all {
+		out = append(out, documentRefusal{
+			InstanceType: r.Type.Name, Cloud: r.Type.Cloud, Retired: r.Type.Retired, Text: r.Text, Successors: r.Successors,
+		})
+	}
+	return out
 }
 
 func documented(m model.Model, p sizing.Plan) documentPlan {
@@ -133,7 +141,7 @@ func documented(m model.Model, p sizing.Plan) documentPlan {
 		Parallelism: documentParallelism{Tensor: max(1, p.GPUs()), Pipeline: 1, Data: 1},
 		Context:     p.Context, Concurrency: p.Slots, CacheTokens: p.Tokens, CacheRequests: p.Requests,
 		HeadroomBytes: int64(p.Headroom), Limit: string(p.Limit), LimitText: p.LimitText(m), PricePerHour: p.Hour,
-		Note: sizing.OfType(p.Note, p.Type),
+		Note: sizing.OfType(p.Note, p.Type), Confidence: string(p.Confidence), Assumed: p.Assumed,
 	}
 	if p.GPU != nil {
 		of = "gpu"

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +22,7 @@ import (
 
 // options are the flags and arguments.
 type options struct {
-	model                string
+	model, file          string
 	types                []string
 	context, concurrency int
 	prices               string
@@ -36,12 +37,15 @@ const most = 1 << 24
 func New(sh shell.Shell) *cobra.Command {
 	o := options{output: outputTable}
 	cmd := &cobra.Command{
-		Use:   "plan MODEL",
+		Use:   "plan MODEL | -f FILE",
 		Short: "Say on which instance types a model runs and how, before anything is created",
 		Long: `Say on which instance types a model runs and how: GPUs, context, requests at once,
 memory by part, and what limits it; and of each type that does not hold the model why, and
 what would. Plans are computed as the operator computes them, and nothing is asked of a
 cluster or a network.
+
+With -f a Workspace is read from a manifest, with the ConfigMap beside it that it names: the
+answer is the plan that the operator would make of it, or its refusal in the same words.
 
 The best plan comes first: the one that holds the whole context on the fewest GPUs with the
 least memory, or the cheapest of those where --prices names a file:
@@ -60,7 +64,10 @@ least memory, or the cheapest of those where --prices names a file:
 
 			# The arithmetic of the best plan, line by line, and its Workspace
 			KAITO plan phi-4-mini-instruct --explain
-			KAITO plan phi-4-mini-instruct --manifest > workspace.yaml`),
+			KAITO plan phi-4-mini-instruct --manifest > workspace.yaml
+
+			# What the operator would make of a manifest
+			KAITO plan -f workspace.yaml`),
 		Args: shell.AtMostOne(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -73,6 +80,7 @@ least memory, or the cheapest of those where --prices names a file:
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringVarP(&o.file, "filename", "f", "", "`FILE` with a Workspace to plan for, instead of MODEL")
 	flags.StringSliceVar(&o.types, "instance-types", nil, "`NAMES` of the types to plan for, with commas (default: all that are known)")
 	flags.IntVar(&o.context, "context", 0, "`TOKENS` that prompt and answer of a request share (default: the model's, or what fits)")
 	flags.IntVar(&o.concurrency, "concurrency", 0, "`REQUESTS` at once for which the KV cache shall have room (default: as many as fit)")
@@ -84,18 +92,38 @@ least memory, or the cheapest of those where --prices names a file:
 }
 
 func (o options) check(cmd *cobra.Command) error {
+	if err := cmp.Or(o.checkSource(cmd), o.checkNumbers(cmd)); err != nil {
+		return err
+	}
 	flags := cmd.Flags()
 	switch {
-	case o.model == "":
-		return shell.Usage(cmd, "MODEL is missing")
+	case o.file != "" && (o.manifest || flags.Changed("context") || flags.Changed("concurrency")):
+		return shell.Usage(cmd, "the Workspace of -f says itself what it asks for: leave out --manifest, --context and --concurrency")
 	case !slices.Contains([]string{outputTable, outputJSON, outputYAML}, o.output):
 		return shell.Usage(cmd, "-o %s is not one of table, json and yaml", o.output)
+	case o.manifest && (o.explain || flags.Changed("output")):
+		return shell.Usage(cmd, "--manifest prints the Workspace alone: leave out -o and --explain")
+	}
+	return nil
+}
+
+func (o options) checkSource(cmd *cobra.Command) error {
+	switch {
+	case o.model == "" && o.file == "":
+		return shell.Usage(cmd, "MODEL is missing")
+	case o.model != "" && o.file != "":
+		return shell.Usage(cmd, "MODEL and -f exclude each other")
+	}
+	return nil
+}
+
+func (o options) checkNumbers(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	switch {
 	case flags.Changed("context") && (o.context < 1 || o.context > most):
 		return shell.Usage(cmd, "--context %d is not a number of tokens from 1 to %d", o.context, most)
 	case flags.Changed("concurrency") && (o.concurrency < 1 || o.concurrency > most):
 		return shell.Usage(cmd, "--concurrency %d is not a number of requests from 1 to %d", o.concurrency, most)
-	case o.manifest && (o.explain || flags.Changed("output")):
-		return shell.Usage(cmd, "--manifest prints the Workspace alone: leave out -o and --explain")
 	}
 	return nil
 }
@@ -123,6 +151,9 @@ func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 	if err != nil {
 		return err
 	}
+	if o.file != "" {
+		return o.runFile(cmd, sh, known)
+	}
 	ask, err := o.ask(cmd, known)
 	if err != nil {
 		return err
@@ -144,7 +175,7 @@ func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 
 // write prints an answer in the form that was asked for. Where a manifest was, and there
 // is none, the refusals say why, apart from it.
-func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizing.Answer) error {
+func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizing.Answer, notes ...string) error {
 	out := sh.Out
 	switch {
 	case o.manifest && len(answer.Plans) > 0:
@@ -155,6 +186,9 @@ func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizin
 		return writeDocument(out, o.output, o.document(ask, answer))
 	}
 	page := &page{}
+	for _, note := range notes {
+		page.line(2, "%s", note)
+	}
 	page.answer(ask, answer, known.types)
 	if o.explain && len(answer.Plans) > 0 {
 		page.arithmetic(ask.Model, answer.Plans[0])
@@ -167,7 +201,7 @@ func (o options) ask(cmd *cobra.Command, known facts) (sizing.Ask, error) {
 	ask := sizing.Ask{Wishes: sizing.Wishes(o.context, o.concurrency), Held: o.concurrency > 0}
 	found, ok := known.models.Lookup(o.model)
 	if !ok {
-		return ask, unknown("model", o.model, known.models.Near(o.model), strings.Join(known.models.IDs(), ", "))
+		return ask, unknown("model", o.model, known.models.Near(o.model), some(known.models.IDs()))
 	}
 	if o.context > found.Context {
 		return ask, shell.Usage(cmd, "--context %d is more than the %d of model %q: ask for less", o.context, found.Context, found.ID)

@@ -52,6 +52,9 @@ func (p *page) answer(ask sizing.Ask, a sizing.Answer, types *instance.Table) {
 	m := ask.Model
 	p.line(2, "Model %s: %s, context of %d", m.ID, forms(m), m.Context)
 	if len(a.Plans) > 0 {
+		if best := a.Plans[0]; best.Confidence == model.ConfidenceLow {
+			p.line(2, "Confidence low, the model may need less: %s", strings.Join(best.Assumed, "; "))
+		}
 		p.line(2, "%s, best first. Memory in GiB: of the GPUs that are used, or of the node where none are", many(len(a.Plans), "plan"))
 		p.WriteString("\n")
 		p.table(ask, a.Plans)
@@ -60,7 +63,7 @@ func (p *page) answer(ask sizing.Ask, a sizing.Answer, types *instance.Table) {
 	if unknown := ask.Prices.Unknown(types); len(unknown) > 0 {
 		p.line(2, "\nPrices of types that are not known were not used: %s", some(unknown))
 	}
-	p.refusals(a)
+	p.refusals(a.Refusals)
 }
 
 // some are the first of many names.
@@ -161,7 +164,6 @@ func price(p float64) string {
 func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
 	all := columns(ask)
 	rows := [][]string{{}}
-	widths := make([]int, len(all))
 	for _, c := range all {
 		rows[0] = append(rows[0], c.title)
 	}
@@ -172,6 +174,12 @@ func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
 		}
 		rows = append(rows, row)
 	}
+	p.grid(rows, func(column int) bool { return all[column].left })
+}
+
+// grid aligns rows in columns; those of numbers stand on the right.
+func (p *page) grid(rows [][]string, left func(column int) bool) {
+	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], len(cell))
@@ -181,7 +189,7 @@ func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
 		var cells []string
 		for i, cell := range row {
 			space := strings.Repeat(" ", widths[i]-len(cell))
-			if all[i].left {
+			if left(i) {
 				cells = append(cells, cell+space)
 			} else {
 				cells = append(cells, space+cell)
@@ -211,15 +219,15 @@ func (p *page) legend(m model.Model, plans []sizing.Plan) {
 }
 
 // refusals tell types with one reason together.
-func (p *page) refusals(a sizing.Answer) {
-	if len(a.Refusals) == 0 {
+func (p *page) refusals(all []sizing.Refusal) {
+	if len(all) == 0 {
 		return
 	}
 	p.WriteString("\nNot offered\n")
 	const here = "\x00"
 	names := map[string][]string{}
 	var order []string
-	for _, r := range a.Refusals {
+	for _, r := range all {
 		text := r.Text
 		if len(r.Successors) == 0 {
 			text = strings.ReplaceAll(text, fmt.Sprintf("instance type %q", r.Type.Name), here)

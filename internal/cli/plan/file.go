@@ -1,0 +1,202 @@
+package plan
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/instance"
+	"kaito.sh/kaito/internal/sizing"
+)
+
+// manifest is what a file holds: one Workspace, and ConfigMaps by name.
+type manifest struct {
+	workspace *v1beta1.Workspace
+	configs   map[string]*corev1.ConfigMap
+}
+
+// readManifest reads the documents of a file strictly: a field that does not exist is told.
+func readManifest(name string, data []byte) (manifest, error) {
+	m := manifest{configs: map[string]*corev1.ConfigMap{}}
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	var others []string
+	for i := 1; ; i++ {
+		text, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return m, fmt.Errorf("manifest %q: %w", name, err)
+		}
+		kind, err := m.add(text)
+		if err != nil {
+			return m, fmt.Errorf("manifest %q, document %d: %w", name, i, err)
+		}
+		if kind != "" {
+			others = append(others, kind)
+		}
+	}
+	switch {
+	case m.workspace != nil:
+		return m, nil
+	case len(others) > 0:
+		return m, fmt.Errorf("manifest %q holds no Workspace of kaito.sh, but %s", name, some(others))
+	}
+	return m, fmt.Errorf("manifest %q holds no Workspace of kaito.sh", name)
+}
+
+// add takes one document, and names the kind of one that is not looked at.
+func (m *manifest) add(text []byte) (other string, err error) {
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := yaml.Unmarshal(text, &head); err != nil {
+		return "", fmt.Errorf("is no object of Kubernetes: %w", err)
+	}
+	switch {
+	case head.Kind == "" && len(bytes.TrimSpace(text)) == 0:
+		return "", nil
+	case head.Kind == v1beta1.WorkspaceKind && (head.APIVersion == "kaito.sh/v1alpha1" || head.APIVersion == "kaito.sh/v1beta1"):
+		var ws v1beta1.Workspace
+		if err := yaml.UnmarshalStrict(text, &ws); err != nil {
+			return "", fmt.Errorf("is no Workspace: %w", err)
+		}
+		if m.workspace != nil {
+			return "", fmt.Errorf("is a second Workspace, %q beside %q: plan one at a time", ws.Name, m.workspace.Name)
+		}
+		m.workspace = &ws
+	case head.Kind == "ConfigMap" && head.APIVersion == "v1":
+		var config corev1.ConfigMap
+		if err := yaml.Unmarshal(text, &config); err != nil {
+			return "", fmt.Errorf("is no ConfigMap: %w", err)
+		}
+		m.configs[config.Name] = &config
+	default:
+		return fmt.Sprintf("%q of %q", head.Kind, head.APIVersion), nil
+	}
+	return "", nil
+}
+
+// whole says what the API server would refuse, where reading goes on from it.
+func whole(ws *v1beta1.Workspace) error {
+	switch {
+	case ws.Name == "":
+		return errors.New("metadata.name is missing")
+	case (ws.Inference == nil) == (ws.Tuning == nil):
+		return errors.New("set exactly one of inference and tuning")
+	case ws.Resource.LabelSelector == nil:
+		return errors.New("resource.labelSelector is missing")
+	case ws.Tuning != nil && (ws.Tuning.Preset == nil || ws.Tuning.Input == nil || ws.Tuning.Output == nil):
+		return errors.New("tuning has a preset, an input and an output, of which one is missing")
+	case ws.Inference != nil && ws.Inference.Template != nil:
+		return errors.New("inference.template brings its own containers: what they need is not planned")
+	case ws.Inference != nil && ws.Inference.Preset == nil:
+		return errors.New("inference.preset is missing")
+	}
+	return nil
+}
+
+// RefusedError is a Workspace that the controller would not accept.
+type RefusedError struct {
+	// Name is that of the Workspace, Reason and Message those of its condition Accepted.
+	Name, Reason, Message string
+}
+
+// Error is the condition.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("workspace %q would not be accepted, %s: %s", e.Name, e.Reason, e.Message)
+}
+
+// runFile plans what the controller would for the Workspace of a file.
+func (o options) runFile(cmd *cobra.Command, sh shell.Shell, known facts) error {
+	data, err := readFile("manifest", o.file)
+	if err != nil {
+		return err
+	}
+	m, err := readManifest(o.file, data)
+	if err != nil {
+		return err
+	}
+	ws := m.workspace
+	if err := whole(ws); err != nil {
+		return fmt.Errorf("manifest %q, Workspace %q: %w", o.file, ws.Name, err)
+	}
+	config := ""
+	if ws.Tuning != nil {
+		config = ws.Tuning.Config
+	} else {
+		config = ws.Inference.Config
+	}
+	read, no := sizing.Read(sizing.Facts{Models: known.models, Types: known.types}, ws, m.configs[config])
+	if no != nil {
+		return &RefusedError{Name: ws.Name, Reason: no.Condition.Reason, Message: no.Condition.Message}
+	}
+	types, err := o.typesOf(cmd, known, read)
+	if err != nil {
+		return err
+	}
+	var prices sizing.Prices
+	if o.prices != "" {
+		if prices, err = readPrices(o.prices); err != nil {
+			return err
+		}
+	}
+	if ws.Tuning != nil {
+		answer := sizing.Train(sizing.TrainAsk{Reading: read, Types: types, Prices: prices}, known.types)
+		return o.writeTraining(sh, ws.Name, read, answer, prices, notesOf(ws, read, len(answer.Plans)))
+	}
+	ask := sizing.Ask{Model: read.Model, Wishes: read.Wishes(), Check: read.Check, Types: types, Prices: prices}
+	answer := sizing.Serve(ask, known.types)
+	if err := o.write(sh, known, ask, answer, notesOf(ws, read, len(answer.Plans))...); err != nil {
+		return err
+	}
+	return refusedAll(ws, read, len(answer.Plans), answer.Refusals)
+}
+
+// refusedAll ends with the words of the controller where the one type does not hold the model.
+func refusedAll(ws *v1beta1.Workspace, read sizing.Reading, plans int, refusals []sizing.Refusal) error {
+	switch {
+	case plans > 0:
+		return nil
+	case read.Type != nil && len(refusals) == 1:
+		return &RefusedError{Name: ws.Name, Reason: refusals[0].Reason, Message: refusals[0].Text}
+	}
+	return fmt.Errorf("model %q fits none of the instance types as Workspace %q asks for it", read.Model.ID, ws.Name)
+}
+
+// typesOf are the type of the Workspace, or those that its own nodes may be of.
+func (o options) typesOf(cmd *cobra.Command, known facts, read sizing.Reading) ([]instance.Type, error) {
+	switch {
+	case read.Type == nil:
+		return pick(known.types, o.types)
+	case len(o.types) > 0:
+		return nil, shell.Usage(cmd, "the Workspace says resource.instanceType %s: leave out --instance-types", read.Type.Name)
+	}
+	return []instance.Type{*read.Type}, nil
+}
+
+// notesOf are what is said above the table.
+func notesOf(ws *v1beta1.Workspace, read sizing.Reading, plans int) []string {
+	verdict := "would be accepted"
+	if plans == 0 {
+		verdict = "would not be accepted"
+	}
+	notes := []string{fmt.Sprintf("Workspace %s: %s", ws.Name, verdict)}
+	if read.Type == nil {
+		notes = append(notes, "Its nodes are your own; these are plans for such as the types below. The operator plans for what the nodes say themselves")
+	}
+	for _, note := range read.Notes {
+		notes = append(notes, "Note: "+note)
+	}
+	return notes
+}

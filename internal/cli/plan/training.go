@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+
+	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/estimate"
+	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/sizing"
+)
+
+// trainingDocument is what -o json and -o yaml print of a tuning.
+type trainingDocument struct {
+	Model    string            `json:"model"`
+	Currency string            `json:"currency,omitempty"`
+	Plans    []trainingPlan    `json:"trainings"`
+	Refusals []documentRefusal `json:"refusals"`
+	// Arithmetic is that of the first plan, with --explain.
+	Arithmetic []documentTerm `json:"arithmetic,omitempty"`
+}
+
+type trainingPlan struct {
+	InstanceType string `json:"instanceType"`
+	Cloud        string `json:"cloud"`
+	GPUs         int    `json:"gpus"`
+	GPU          string `json:"gpu,omitempty"`
+	Bits         int    `json:"bits"`
+	Batch        int    `json:"batch"`
+	// Length is the longest row in tokens that fits, AskedLength what the settings allow.
+	Length      int  `json:"length"`
+	AskedLength int  `json:"askedLength"`
+	Recompute   bool `json:"recompute"`
+	Memory      struct {
+		Of               string `json:"of"`
+		WeightsBytes     int64  `json:"weightsBytes"`
+		AdapterBytes     int64  `json:"adapterBytes"`
+		ActivationsBytes int64  `json:"activationsBytes"`
+		ScoresBytes      int64  `json:"scoresBytes"`
+		OverheadBytes    int64  `json:"overheadBytes"`
+		TotalBytes       int64  `json:"totalBytes"`
+	} `json:"memory"`
+	HeadroomBytes int64    `json:"headroomBytes"`
+	TooLong       string   `json:"tooLong,omitempty"`
+	PricePerHour  *float64 `json:"pricePerHour,omitempty"`
+	Note          string   `json:"note,omitempty"`
+}
+
+// trainMemory is that of what is scarce.
+func trainMemory(p sizing.TrainPlan) (memory model.TuneMemory, of string) {
+	if p.GPU != nil {
+		return p.GPU.Memory, "gpu"
+	}
+	return p.Memory, "node"
+}
+
+func (o options) writeTraining(sh shell.Shell, name string, read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices, notes []string) error {
+	if o.output != outputTable {
+		if err := writeDocument(sh.Out, o.output, o.trainingDocument(read, a, prices)); err != nil {
+			return err
+		}
+	} else {
+		p := &page{}
+		for _, note := range notes {
+			p.line(2, "%s", note)
+		}
+		p.trainings(read, a, prices)
+		if o.explain && len(a.Plans) > 0 {
+			p.WriteString("\n")
+			p.line(2, "How the training on %s comes about", a.Plans[0].Type.Name)
+			p.terms(estimate.Training(read.Model, a.Plans[0].TunePlan))
+		}
+		if err := p.write(sh.Out); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(a.Plans) > 0:
+		return nil
+	case read.Type != nil && len(a.Refusals) == 1:
+		return &RefusedError{Name: name, Reason: a.Refusals[0].Reason, Message: a.Refusals[0].Text}
+	}
+	return fmt.Errorf("training model %q fits none of the instance types", read.Model.ID)
+}
+
+// trainings are the table of a tuning.
+func (p *page) trainings(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices) {
+	p.line(2, "Training of %s: batches of %s, each of at most %d tokens", read.Model.ID, many(read.Training.Load.Batch, "row"), read.Training.Load.Length)
+	if len(a.Plans) > 0 {
+		p.trainingTable(a.Plans, prices)
+	}
+	p.refusals(a.Refusals)
+}
+
+// trainingTable has a row for each plan, and below it what a plan says of itself.
+func (p *page) trainingTable(plans []sizing.TrainPlan, prices sizing.Prices) {
+	p.line(2, "%s, best first. Memory in GiB: of the GPU, or of the node where none is", many(len(plans), "plan"))
+	p.WriteString("\n")
+	rows := [][]string{{"INSTANCE TYPE", "GPUS", "BITS", "ROWS", "TOKENS", "MODEL", "ADAPTER", "ACTIV.", "SCORES", "OTHER", "FREE"}}
+	if prices.Known() {
+		rows[0] = append(rows[0], "PRICE/H")
+	}
+	for _, plan := range plans {
+		m, _ := trainMemory(plan)
+		row := []string{
+			plan.Type.Name, strconv.Itoa(plan.GPUs()), strconv.Itoa(plan.Load.Bits), strconv.Itoa(plan.Load.Batch), strconv.Itoa(plan.Load.Length),
+			gib(m.Weights), gib(m.Adapter), gib(m.Activations), gib(m.Logits), gib(m.Overhead + m.Shared), gib(plan.Headroom),
+		}
+		if prices.Known() {
+			hour := "-"
+			if plan.Hour != nil {
+				hour = price(*plan.Hour)
+			}
+			row = append(row, hour)
+		}
+		rows = append(rows, row)
+	}
+	p.grid(rows, func(column int) bool { return column == 0 })
+	for _, plan := range plans {
+		if plan.TooLong != "" {
+			p.line(2, "\nOn %s rows of up to %d tokens fit: %s", plan.Type.Name, plan.Load.Length, plan.TooLong)
+		}
+		if plan.Note != "" {
+			p.line(2, "\nNote on %s: %s", plan.Type.Name, sizing.OfType(plan.Note, plan.Type))
+		}
+	}
+}
+
+func (o options) trainingDocument(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices) trainingDocument {
+	d := trainingDocument{Model: read.Model.ID, Currency: prices.Currency, Plans: []trainingPlan{}, Refusals: refused(a.Refusals)}
+	for _, p := range a.Plans {
+		m, of := trainMemory(p)
+		one := trainingPlan{
+			InstanceType: p.Type.Name, Cloud: p.Type.Cloud, GPUs: p.GPUs(), GPU: p.Type.GPU, Bits: p.Load.Bits, Batch: p.Load.Batch,
+			Length: p.Load.Length, AskedLength: p.Asked, Recompute: p.Recompute, HeadroomBytes: int64(p.Headroom),
+			TooLong: p.TooLong, PricePerHour: p.Hour, Note: sizing.OfType(p.Note, p.Type),
+		}
+		one.Memory.Of = of
+		one.Memory.WeightsBytes, one.Memory.AdapterBytes, one.Memory.ActivationsBytes = int64(m.Weights), int64(m.Adapter), int64(m.Activations)
+		one.Memory.ScoresBytes, one.Memory.OverheadBytes, one.Memory.TotalBytes = int64(m.Logits), int64(m.Overhead+m.Shared), int64(m.Total())
+		d.Plans = append(d.Plans, one)
+	}
+	if o.explain && len(a.Plans) > 0 {
+		d.Arithmetic = terms(estimate.Training(read.Model, a.Plans[0].TunePlan))
+	}
+	return d
+}
