@@ -1,14 +1,9 @@
 package provisioner
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,8 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -67,73 +60,10 @@ func start(t *testing.T, cluster *rest.Config) (stop func()) {
 	return stop
 }
 
-// installed applies the chart's rights and reaches the cluster with them alone.
+// installed reaches the cluster with the rights of the chart alone.
 func installed(t *testing.T) *rest.Config {
 	t.Helper()
-	cluster, c := api.Config(t), api.Client(t)
-	helm := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "helm")
-	out, err := exec.CommandContext(t.Context(), helm, "template", "kaito", "../../charts/gpu-provisioner",
-		"--namespace", namespace, "--set", "provider=sim").Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			t.Fatalf("render the chart: %s", exit.Stderr)
-		}
-		t.Fatalf("render the chart: %v", err)
-	}
-	err = c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatal(err)
-	}
-	rights := 0
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(out), 4096)
-	for {
-		o := &unstructured.Unstructured{}
-		if err := documents.Decode(o); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(o.GetAPIVersion(), "rbac.") {
-			continue
-		}
-		rights++
-		if err := c.Create(t.Context(), o); err != nil && !apierrors.IsAlreadyExists(err) {
-			t.Fatalf("create %s %s: %v", o.GetKind(), o.GetName(), err)
-		}
-	}
-	if rights == 0 {
-		t.Fatal("the chart has no rights: this looks at nothing")
-	}
-	cluster.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + namespace + ":kaito-gpu-provisioner",
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-	}
-	return cluster
-}
-
-// tend does what the controllers of a real cluster do: it takes off the taint that the API
-// server gives to a new node, once that is ready.
-func tend(t *testing.T) {
-	t.Helper()
-	c := api.Client(t)
-	var nodes corev1.NodeList
-	if err := c.List(t.Context(), &nodes); err != nil {
-		t.Fatal(err)
-	}
-	for i := range nodes.Items {
-		n := &nodes.Items[i]
-		before := len(n.Spec.Taints)
-		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == corev1.TaintNodeNotReady })
-		ready := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		})
-		if ready && len(n.Spec.Taints) < before {
-			if err := c.Update(t.Context(), n); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-				t.Fatal(err)
-			}
-		}
-	}
+	return api.WithRightsOf(t, "../../charts/gpu-provisioner", namespace, "kaito-gpu-provisioner", "provider=sim")
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -169,7 +99,7 @@ func TestAClaimsWholeLifeUnderTheChartsRights(t *testing.T) {
 	}
 	look := func() bool { return c.Get(t.Context(), client.ObjectKeyFromObject(claim), claim) == nil }
 	eventually(t, "the claim is ready", func() bool {
-		tend(t)
+		api.TendNodes(t)
 		return look() && claim.StatusConditions().IsTrue(nodeclaim.ConditionReady)
 	})
 	var n corev1.Node

@@ -1,14 +1,7 @@
 package nodes
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,10 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -39,45 +29,6 @@ var api testkit.Server
 func TestMain(m *testing.M) { api.Main(m) }
 
 const namespace = "kaito-system"
-
-// withRightsOf applies a chart's rights and reaches the cluster with them alone.
-func withRightsOf(t *testing.T, chart, account string, values ...string) *rest.Config {
-	t.Helper()
-	args := []string{"template", "kaito", filepath.Join("..", "..", "charts", chart), "--namespace", namespace}
-	for _, v := range values {
-		args = append(args, "--set", v)
-	}
-	out, err := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "helm"), args...).Output()
-	if err != nil {
-		t.Fatalf("render the chart %s: %v", chart, err)
-	}
-	c, rights := api.Client(t), 0
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(out), 4096)
-	for {
-		o := &unstructured.Unstructured{}
-		if err := documents.Decode(o); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(o.GetAPIVersion(), "rbac.") {
-			continue
-		}
-		rights++
-		if err := c.Create(t.Context(), o); err != nil && !apierrors.IsAlreadyExists(err) {
-			t.Fatalf("create %s %s: %v", o.GetKind(), o.GetName(), err)
-		}
-	}
-	if rights == 0 {
-		t.Fatalf("the chart %s has no rights: this looks at nothing", chart)
-	}
-	cluster := api.Config(t)
-	cluster.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + namespace + ":" + account,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-	}
-	return cluster
-}
 
 type manager interface {
 	Start(ctx context.Context) error
@@ -105,7 +56,7 @@ func run(t *testing.T, start func(context.Context) (manager, error)) (stop func(
 
 func runOperator(t *testing.T) (stop func()) {
 	t.Helper()
-	cluster := withRightsOf(t, "kaito", "kaito-operator")
+	cluster := api.WithRightsOf(t, "../../charts/kaito", namespace, "kaito-operator")
 	return run(t, func(ctx context.Context) (manager, error) {
 		return operator.New(ctx, cluster, config.Operator{
 			RunnerImage: "registry.local:5000/kaito/runner:dev", LlamacppImage: "registry.local:5000/kaito/llamacpp:dev",
@@ -118,7 +69,7 @@ func runOperator(t *testing.T) (stop func()) {
 func runProvisioner(t *testing.T) (stop func()) {
 	t.Helper()
 	const quick = 300 * time.Millisecond
-	cluster := withRightsOf(t, "gpu-provisioner", "kaito-gpu-provisioner", "provider=sim")
+	cluster := api.WithRightsOf(t, "../../charts/gpu-provisioner", namespace, "kaito-gpu-provisioner", "provider=sim")
 	return run(t, func(ctx context.Context) (manager, error) {
 		return provisioner.New(ctx, cluster, config.Provisioner{
 			Provider: config.ProviderSim, Sim: config.Sim{Create: quick, Join: quick, GPU: quick, Remove: quick, Lease: quick, Seed: 1},
@@ -129,33 +80,10 @@ func runProvisioner(t *testing.T) (stop func()) {
 	})
 }
 
-// tend does what the controllers of a real cluster do: it takes off the taint that the API
-// server gives to a new node, once that is ready.
-func tend(t *testing.T) {
-	t.Helper()
-	var nodes corev1.NodeList
-	if err := api.Client(t).List(t.Context(), &nodes); err != nil {
-		t.Fatal(err)
-	}
-	for i := range nodes.Items {
-		n := &nodes.Items[i]
-		before := len(n.Spec.Taints)
-		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == corev1.TaintNodeNotReady })
-		ready := slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		})
-		if ready && len(n.Spec.Taints) < before {
-			if err := api.Client(t).Update(t.Context(), n); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if tend(t); ok() {
+		if api.TendNodes(t); ok() {
 			return
 		}
 	}
@@ -203,9 +131,6 @@ func nodesOf(t *testing.T, ws *v1beta1.Workspace) []corev1.Node {
 // From a manifest to nodes and back to none, also across restarts of both.
 func TestAWorkspaceGetsItsNodesAndGivesThemBack(t *testing.T) {
 	c := api.Client(t)
-	if err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil && !apierrors.IsAlreadyExists(err) {
-		t.Fatal(err)
-	}
 	stopOperator, stopProvisioner := runOperator(t), runProvisioner(t)
 	home := api.Namespace(t)
 	served := testkit.Workspace(home, "served", testkit.OnNodes("apps", home), testkit.InstanceType("standard_d4S_v5"))
