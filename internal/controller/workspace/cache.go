@@ -28,12 +28,13 @@ func Cache() (map[client.Object]cache.ByObject, error) {
 		&corev1.Node{}: {Transform: shrinkNode},
 		&corev1.Pod{}:  {Label: ours, Transform: shrinkPod},
 	}
+	sharing := kube.NewSharing()
 	for _, kind := range Kinds() {
 		switch kind.(type) {
 		case *corev1.ConfigMap: // users' too: a Workspace may name one, and nothing marks it
 			byObject[kind] = cache.ByObject{Transform: shrinkConfigMap}
 		default:
-			byObject[kind] = cache.ByObject{Label: ours, Transform: kube.Shrink}
+			byObject[kind] = cache.ByObject{Label: ours, Transform: sharing.Shrink}
 		}
 	}
 	return byObject, nil
