@@ -35,7 +35,7 @@ func (a attention) check(layers int) error {
 	if !slices.Contains(known, a.Kind) {
 		errs = append(errs, fmt.Errorf("attention.kind %q is none of mla, sliding, hybrid; leave it out where every layer keeps every token", a.Kind))
 	}
-	inAll := int64(mostSmall)
+	inAll := int64(model.MostSmall)
 	if layers > 0 {
 		inAll = int64(layers)
 	}
@@ -44,13 +44,13 @@ func (a attention) check(layers int) error {
 		value, most int64
 		kind        model.AttentionKind
 	}{
-		{"latent", int64(a.Latent), mostHidden, model.AttentionLatent},
-		{"rope", int64(a.Rope), mostSmall, model.AttentionLatent},
-		{"window", int64(a.Window), mostContext, model.AttentionSliding},
+		{"latent", int64(a.Latent), model.MostHidden, model.AttentionLatent},
+		{"rope", int64(a.Rope), model.MostSmall, model.AttentionLatent},
+		{"window", int64(a.Window), model.MostContext, model.AttentionSliding},
 		{"windowLayers", int64(a.WindowLayers), inAll, model.AttentionSliding},
 		{"layers", int64(a.Layers), inAll, model.AttentionHybrid},
-		{"stateBytes", a.StateBytes, mostState, model.AttentionHybrid},
-		{"indexBytes", int64(a.IndexBytes), mostHidden, a.Kind},
+		{"stateBytes", a.StateBytes, model.MostState, model.AttentionHybrid},
+		{"indexBytes", int64(a.IndexBytes), model.MostHidden, a.Kind},
 	} {
 		switch {
 		case n.value < 0 || n.value > n.most:

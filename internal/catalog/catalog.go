@@ -46,6 +46,9 @@ func Load(files fs.FS) (*Catalog, error) {
 
 func (c *Catalog) add(m model.Model) error {
 	for _, name := range slices.Concat([]string{m.ID, m.HubID}, m.Aliases) {
+		if name == "" {
+			continue // a model of one's own has no hub
+		}
 		key := strings.ToLower(name)
 		if other, taken := c.byName[key]; taken && other.ID != m.ID {
 			return fmt.Errorf("the name %q belongs to model %q already", name, other.ID)

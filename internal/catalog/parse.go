@@ -30,8 +30,11 @@ type entry struct {
 	Hidden          int               `json:"hidden"`
 	MLP             int               `json:"mlp"`
 	Vocabulary      int               `json:"vocabulary"`
+	Experts         int               `json:"experts"`
+	ExpertsPerToken int               `json:"expertsPerToken"`
 	TiedEmbeddings  bool              `json:"tiedEmbeddings"`
 	Architectures   []string          `json:"architectures"`
+	RemoteCode      bool              `json:"remoteCode"`
 	Attention       attention         `json:"attention"`
 	Quantisation    string            `json:"quantisation"`
 	QuantisedBits   int               `json:"quantisationBits"`
@@ -68,17 +71,10 @@ type chat struct {
 	TopP        *float64 `json:"topP,omitempty"`
 }
 
-// Bounds that no real model reaches: products of facts stay far below what an int64 holds.
+// Bounds besides those of the room model.
 const (
-	mostParameters = 1 << 45
-	mostContext    = 1 << 24
-	mostSmall      = 1 << 11
-	mostHidden     = 1 << 17
-	mostVocabulary = 1 << 24
-	mostBytes      = 1 << 48
-	mostBits       = 16
-	mostState      = 1 << 36
-	mostName       = 128
+	mostBits = 16
+	mostName = 128
 	// Above 2 every model answers noise.
 	mostTemperature = 2
 )
@@ -113,8 +109,8 @@ func (e entry) model() model.Model {
 		ID: e.ID, HubID: e.HubID, Aliases: e.Aliases, Licence: e.Licence, Redistributable: e.Redistributable, Gated: e.Gated,
 		Parameters: e.Parameters, Context: e.Context,
 		Layers: e.Layers, Heads: e.Heads, KVHeads: e.KVHeads, HeadDim: e.HeadDim, Hidden: e.Hidden,
-		MLP: e.MLP, Vocabulary: e.Vocabulary, TiedEmbeddings: e.TiedEmbeddings,
-		Architectures: e.Architectures, Quantisation: e.Quantisation, QuantisationBits: e.QuantisedBits,
+		MLP: e.MLP, Vocabulary: e.Vocabulary, Experts: e.Experts, ExpertsPerToken: e.ExpertsPerToken, TiedEmbeddings: e.TiedEmbeddings,
+		Architectures: e.Architectures, RemoteCode: e.RemoteCode, Quantisation: e.Quantisation, QuantisationBits: e.QuantisedBits,
 		Attention: e.Attention.model(),
 		Forms:     map[model.Form]model.Weights{},
 		Chat:      model.Chat(e.Chat),
@@ -138,7 +134,8 @@ func (e entry) names() error {
 	if !validID.MatchString(e.ID) || len(e.ID) > mostName {
 		errs = append(errs, fmt.Errorf("id %q is not a lower-case image name", e.ID))
 	}
-	if !validHubID.MatchString(e.HubID) || len(e.HubID) > mostName {
+	// A model of one's own has none.
+	if e.HubID != "" && !validHubID.MatchString(e.HubID) || len(e.HubID) > mostName {
 		errs = append(errs, fmt.Errorf("hubID %q is not owner/name", e.HubID))
 	}
 	for _, a := range e.Aliases {
@@ -158,16 +155,18 @@ func (e entry) shape() error {
 		name               string
 		value, least, most int64
 	}{
-		{"parameters", e.Parameters, 0, mostParameters},
-		{"context", int64(e.Context), 1, mostContext},
-		{"layers", int64(e.Layers), 0, mostSmall},
-		{"heads", int64(e.Heads), 0, mostSmall},
-		{"kvHeads", int64(e.KVHeads), 0, mostSmall},
-		{"headDim", int64(e.HeadDim), 0, mostSmall},
-		{"hidden", int64(e.Hidden), 0, mostHidden},
+		{"parameters", e.Parameters, 0, model.MostParameters},
+		{"context", int64(e.Context), 1, model.MostContext},
+		{"layers", int64(e.Layers), 0, model.MostSmall},
+		{"heads", int64(e.Heads), 0, model.MostSmall},
+		{"kvHeads", int64(e.KVHeads), 0, model.MostSmall},
+		{"headDim", int64(e.HeadDim), 0, model.MostSmall},
+		{"hidden", int64(e.Hidden), 0, model.MostHidden},
 		{"quantisationBits", int64(e.QuantisedBits), 0, mostBits},
-		{"mlp", int64(e.MLP), 0, mostHidden},
-		{"vocabulary", int64(e.Vocabulary), 0, mostVocabulary},
+		{"experts", int64(e.Experts), 0, model.MostHidden},
+		{"expertsPerToken", int64(e.ExpertsPerToken), 0, int64(e.Experts)},
+		{"mlp", int64(e.MLP), 0, model.MostHidden},
+		{"vocabulary", int64(e.Vocabulary), 0, model.MostVocabulary},
 	} {
 		if n.value < n.least || n.value > n.most {
 			errs = append(errs, fmt.Errorf("%s %d is not between %d and %d", n.name, n.value, n.least, n.most))
@@ -196,22 +195,25 @@ func (e entry) weights() error {
 	}
 	var errs []error
 	for name, f := range e.Forms {
-		errs = append(errs, f.check(name, e.Parameters))
+		errs = append(errs, f.check(name, e.HubID, e.Parameters))
 	}
 	return errors.Join(errs...)
 }
 
-func (f form) check(name string, parameters int64) error {
+func (f form) check(name, hubID string, parameters int64) error {
 	var errs []error
 	if !slices.Contains([]model.Form{model.FormGGUF, model.FormHF}, model.Form(name)) {
 		errs = append(errs, fmt.Errorf("form %q is neither gguf nor hf", name))
 	}
 	switch known := parameters > 0; {
-	case f.SizeBytes < 1 || f.SizeBytes > mostBytes:
-		errs = append(errs, fmt.Errorf("sizeBytes %d of form %q is not between 1 and %d", f.SizeBytes, name, int64(mostBytes)))
+	case f.SizeBytes < 1 || f.SizeBytes > model.MostBytes:
+		errs = append(errs, fmt.Errorf("sizeBytes %d of form %q is not between 1 and %d", f.SizeBytes, name, int64(model.MostBytes)))
 	// No weights are smaller than one bit a parameter or larger than 64.
 	case known && (f.SizeBytes < parameters/8 || f.SizeBytes/8 > parameters):
 		errs = append(errs, fmt.Errorf("sizeBytes %d of form %q does not match %d parameters", f.SizeBytes, name, parameters))
+	}
+	if f.Hub != nil && hubID == "" {
+		errs = append(errs, fmt.Errorf("hub of form %q needs hubID", name))
 	}
 	if f.Hub != nil && !validRevision.MatchString(f.Hub.Revision) {
 		errs = append(errs, fmt.Errorf("hub.revision %q of form %q is no commit, tag or branch: say main where none was looked up", f.Hub.Revision, name))

@@ -41,10 +41,15 @@ type Model struct {
 	// MLP is the width inside each block, Vocabulary the number of tokens that there are;
 	// what is tuned has both.
 	MLP, Vocabulary int
+	// Experts is how many experts a layer has that has any, ExpertsPerToken how many of them a
+	// token uses.
+	Experts, ExpertsPerToken int
 	// TiedEmbeddings is true where words go in and come out through the same matrix.
 	TiedEmbeddings bool
 	// Architectures are the classes that the config of the form hf names.
 	Architectures []string
+	// RemoteCode is true where the publisher's own program has to run to load the form hf.
+	RemoteCode bool
 	// Unserved is true where vLLM has no code for the architectures.
 	Unserved bool
 	// Quantisation is the method by which the form hf is quantised; empty is none.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"kaito.sh/kaito/internal/licence"
 	"kaito.sh/kaito/internal/safetensors"
 )
 
@@ -243,7 +244,7 @@ func (f *folder) findLicense(root *os.Root) error {
 		if err != nil {
 			return err
 		}
-		f.facts.License = spdxOfCard(card)
+		f.facts.License = licence.OfCard(card)
 	}
 	return nil
 }

@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 
-	gguf "github.com/gpustack/gguf-parser-go"
+	"kaito.sh/kaito/internal/gguf"
+	"kaito.sh/kaito/internal/licence"
 )
 
 // ggufSplit matches one part of a model that gguf-split cut into several files.
@@ -33,72 +33,36 @@ func readGGUF(path string) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("open model: %w", err)
 	}
-	if err := checkGGUF(file, info.Size()); err != nil {
-		var wrong *ggufError
-		if errors.As(err, &wrong) {
-			return Facts{}, refuse(name, fetchAgain, "not a sound GGUF file: %s", wrong)
-		}
+	found, err := gguf.Read(file, info.Size())
+	var wrong *gguf.Error
+	var other *gguf.NotModelError
+	switch {
+	case errors.As(err, &wrong):
+		return Facts{}, refuse(name, fetchAgain, "not a sound GGUF file: %s", wrong)
+	case errors.As(err, &other):
+		return Facts{}, refuse(name, fetchAgain, "not a GGUF model that llama.cpp would load: %v", other)
+	case err != nil:
 		return Facts{}, fmt.Errorf("read %q: %w", path, err)
 	}
-	// An absolute path, since the library gives a leading ~ a meaning of its own.
-	whole, err := filepath.Abs(path)
-	if err != nil {
-		return Facts{}, fmt.Errorf("find model: %w", err)
-	}
-	facts, err := parseGGUF(whole)
-	if err != nil {
+	facts := ggufFacts(found)
+	if err := checkShape(facts); err != nil {
 		return Facts{}, refuse(name, fetchAgain, "not a GGUF model that llama.cpp would load: %v", err)
 	}
 	facts.File = name
 	return facts, nil
 }
 
-// parseGGUF asks the library. It panics on metadata of an unexpected type, which
-// for us is one more way in which a file can be wrong.
-func parseGGUF(path string) (facts Facts, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	f, err := gguf.ParseGGUFFile(path, gguf.UseMMap(), gguf.SkipLargeMetadata())
-	if err != nil {
-		return Facts{}, err
+// ggufFacts is what an image says of what the header said.
+func ggufFacts(g gguf.Facts) Facts {
+	f := Facts{
+		Form: FormGGUF, Architecture: g.Architecture, Parameters: g.Parameters, Context: g.Context, Layers: g.Layers, Heads: g.Heads,
+		KVHeads: g.KVHeads, HeadDim: g.KeyWidth, Hidden: g.Hidden, Vocabulary: g.Vocabulary, Quantization: g.Quantisation,
+		WeightsBytes: g.TensorBytes, License: licence.Of(g.Licence),
 	}
-	meta := f.Metadata()
-	if meta.Type != "model" {
-		return Facts{}, fmt.Errorf("it is of type %q, not a model", meta.Type)
+	if g.ChatTemplate != "" {
+		f.ChatTemplate = digestOf(g.ChatTemplate)
 	}
-	shape := f.Architecture()
-	facts = Facts{
-		Form:         FormGGUF,
-		Architecture: meta.Architecture,
-		Parameters:   int64(meta.Parameters),
-		Context:      int64(shape.MaximumContextLength),
-		Layers:       int64(shape.BlockCount),
-		Heads:        int64(shape.AttentionHeadCount),
-		KVHeads:      int64(shape.AttentionHeadCountKV),
-		HeadDim:      int64(shape.AttentionKeyLength),
-		Hidden:       int64(shape.EmbeddingLength),
-		Vocabulary:   int64(f.Tokenizer().TokensLength),
-		Quantization: fileType(meta.FileType),
-		WeightsBytes: int64(f.TensorInfos.Bytes()),
-		License:      spdxOf(meta.License),
-	}
-	if kv, ok := f.Header.MetadataKV.Get("tokenizer.chat_template"); ok {
-		facts.ChatTemplate = digestOf(kv.ValueString())
-	}
-	return facts, checkShape(facts)
-}
-
-// fileType is the name that people know a quantisation by: Q4_1. The library's own
-// descriptor adds suffixes that no file name has.
-func fileType(t gguf.GGUFFileType) string {
-	name := strings.TrimPrefix(t.String(), "MOSTLY_")
-	if name == "Unknown" || strings.Contains(name, "(") {
-		return ""
-	}
-	return name
+	return f
 }
 
 // digestOf names a text without carrying it.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"kaito.sh/kaito/internal/licence"
 )
 
 // Options say what to package and what to write about it.
@@ -211,7 +213,7 @@ func (m *model) addLicense(open func() (*os.File, error)) error {
 		return refuse(file.Name(), "give the licence's text", "is an empty licence")
 	}
 	if m.facts.License == "" {
-		m.facts.License = spdxOfText(text)
+		m.facts.License = licence.OfText(text)
 	}
 	m.members = append([]member{{name: LicenseFile, size: int64(len(text)), open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(text)), nil
@@ -228,7 +230,7 @@ func (m *model) settleLicense(o Options) error {
 		}
 	}
 	if o.License != "" {
-		m.facts.License = spdxOf(o.License)
+		m.facts.License = licence.Of(o.License)
 	}
 	switch {
 	case m.facts.License != "" && o.NoLicense != "":

@@ -15,6 +15,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kaito.sh/kaito/internal/gguf/gguftest"
+	"kaito.sh/kaito/internal/licence"
 )
 
 // layerFiles untars every layer of a layout, checking blob names against content.
@@ -94,9 +97,9 @@ func TestPackageAFolder(t *testing.T) {
 // Large enough for direct writes, and not a whole number of blocks.
 func TestPackageALargeFile(t *testing.T) {
 	t.Parallel()
-	f := soundGGUF()
-	f.tensors[0].dims, f.data = []uint64{(9<<20 + 12) / 4}, 9<<20+12
-	path := f.write(t)
+	f := gguftest.Sound()
+	f.Tensors[0].Dims, f.Data = []uint64{(9<<20 + 12) / 4}, 9<<20+12
+	path := write(t, f.Bytes())
 	out := filepath.Join(t.TempDir(), "out")
 	var last Progress
 	r, err := Package(t.Context(), Options{Path: path, Name: "m", Out: out, Report: func(p Progress) { last = p }})
@@ -127,30 +130,30 @@ func TestLicences(t *testing.T) {
 	if err := os.WriteFile(text, []byte("Our own terms.\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	bare := soundGGUF()
-	bare.keys[1].name = "general.other"
+	bare := gguftest.Sound()
+	bare.Keys[1].Name = "general.other"
 	for name, tc := range map[string]struct {
-		model   ggufFile
+		model   gguftest.File
 		o       Options
 		license string
 		reason  string
 		refused string
 	}{
-		"the model's own word":                {model: soundGGUF(), license: "Apache-2.0"},
-		"its word and a text":                 {model: soundGGUF(), o: Options{LicenseFile: text}, license: "Apache-2.0"},
+		"the model's own word":                {model: gguftest.Sound(), license: "Apache-2.0"},
+		"its word and a text":                 {model: gguftest.Sound(), o: Options{LicenseFile: text}, license: "Apache-2.0"},
 		"a text that nobody knows":            {model: bare, o: Options{LicenseFile: text}, license: "LicenseRef-LICENSE"},
 		"a text and an id":                    {model: bare, o: Options{LicenseFile: text, License: "LicenseRef-ours"}, license: "LicenseRef-ours"},
 		"an id alone":                         {model: bare, o: Options{License: "mit"}, license: "MIT"},
 		"none, with a reason":                 {model: bare, o: Options{NoLicense: "our own"}, reason: "our own"},
 		"none, without one":                   {model: bare, refused: "the model names no licence"},
-		"none, although the model has one":    {model: soundGGUF(), o: Options{NoLicense: "our own"}, refused: "says that its licence is Apache-2.0"},
+		"none, although the model has one":    {model: gguftest.Sound(), o: Options{NoLicense: "our own"}, refused: "says that its licence is Apache-2.0"},
 		"a text that is not there":            {model: bare, o: Options{LicenseFile: text + "x"}, refused: "open licence"},
 		"a text that is a device without end": {model: bare, o: Options{LicenseFile: "/dev/zero"}, refused: "which no licence has"},
 		"a text that is empty":                {model: bare, o: Options{LicenseFile: "/dev/null"}, refused: "is an empty licence"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tc.o.Path, tc.o.Name, tc.o.Out = tc.model.write(t), "m", filepath.Join(t.TempDir(), "out")
+			tc.o.Path, tc.o.Name, tc.o.Out = write(t, tc.model.Bytes()), "m", filepath.Join(t.TempDir(), "out")
 			r, err := Package(t.Context(), tc.o)
 			if tc.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.refused) {
@@ -175,7 +178,7 @@ func TestPackageRefuses(t *testing.T) {
 	t.Parallel()
 	full := writeFolder(t, map[string]string{"precious": "x"})
 	odd := filepath.Join(t.TempDir(), "a b.gguf")
-	if err := os.WriteFile(odd, soundGGUF().bytes(), 0o644); err != nil {
+	if err := os.WriteFile(odd, gguftest.Sound().Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct {
@@ -197,7 +200,7 @@ func TestPackageRefuses(t *testing.T) {
 				o.Name = "m"
 			}
 			if o.Path == "" {
-				o.Path = soundGGUF().write(t)
+				o.Path = write(t, gguftest.Sound().Bytes())
 			}
 			if o.Out == "" {
 				o.Out = filepath.Join(t.TempDir(), "out")
@@ -217,7 +220,7 @@ func TestACutPackageLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := Package(ctx, Options{Path: soundGGUF().write(t), Name: "m", Out: filepath.Join(dir, "out")})
+	_, err := Package(ctx, Options{Path: write(t, gguftest.Sound().Bytes()), Name: "m", Out: filepath.Join(dir, "out")})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -281,14 +284,14 @@ func TestLicenceTextsAreRecognised(t *testing.T) {
 		"  Apache License\n  Version 2.0, January 2004":                                              "Apache-2.0",
 		"MIT License\n\nPermission is hereby granted, free of\ncharge, to any … without restriction": "MIT",
 		"GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007":                                        "GPL-3.0-only",
-		"LLAMA 3 COMMUNITY LICENSE AGREEMENT":                                                        unnamedLicense,
+		"LLAMA 3 COMMUNITY LICENSE AGREEMENT":                                                        licence.Unnamed,
 	} {
-		if got := spdxOfText([]byte(text)); got != want {
+		if got := licence.OfText([]byte(text)); got != want {
 			t.Errorf("%.30q: got %s, want %s", text, got, want)
 		}
 	}
 	for id, want := range map[string]string{"apache-2.0": "Apache-2.0", "MIT": "MIT", "llama3.2": "LicenseRef-llama3.2", "my terms!": "LicenseRef-my-terms", "": ""} {
-		if got := spdxOf(id); got != want {
+		if got := licence.Of(id); got != want {
 			t.Errorf("%q: got %s, want %s", id, got, want)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"kaito.sh/kaito/internal/runner/fetch/hubtest"
+	"kaito.sh/kaito/internal/hub/hubtest"
 )
 
 // dataHost answers for huggingface.co over TLS, as seen from pods, with the data set of

@@ -28,13 +28,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"kaito.sh/kaito/internal/hub/hubtest"
 	"kaito.sh/kaito/internal/modelimage"
 	"kaito.sh/kaito/internal/oci"
 	"kaito.sh/kaito/internal/oci/registrytest"
 	"kaito.sh/kaito/internal/runner/command"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/runner/ending"
-	"kaito.sh/kaito/internal/runner/fetch/hubtest"
 )
 
 const gate = "../../../runtimes/gate"

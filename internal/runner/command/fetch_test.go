@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"kaito.sh/kaito/internal/hub/hubtest"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/runner/ending"
-	"kaito.sh/kaito/internal/runner/fetch/hubtest"
 )
 
 func TestServeFetchesWhatTheEngineThenFinds(t *testing.T) {

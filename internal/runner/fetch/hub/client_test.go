@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"kaito.sh/kaito/internal/runner/fetch/hubtest"
+	"kaito.sh/kaito/internal/hub/hubtest"
 )
 
 // refusal is a file that the client cannot have.

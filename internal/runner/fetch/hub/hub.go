@@ -1,16 +1,17 @@
-// Package hub reads models from a hub that speaks the protocol of Hugging Face: the
-// commit behind a revision, the list of its files with their digests, the files.
+// Package hub fetches models from a hub: which files of which commit, proved by the
+// digests that the hub lists. How a hub is spoken to stands in the room internal/hub.
 package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
-	"time"
 
+	"kaito.sh/kaito/internal/hub"
+	"kaito.sh/kaito/internal/modelfiles"
+	"kaito.sh/kaito/internal/runner/ending"
 	"kaito.sh/kaito/internal/runner/fetch"
 )
 
@@ -32,147 +33,103 @@ type Options struct {
 	Version string
 }
 
+// tokenPlace is where a user names the Secret with the token.
+const tokenPlace = "under the key HF_TOKEN into the Secret that presetOptions.modelAccessSecret names"
+
 // Source is one model on a hub.
 type Source struct {
 	Options
-	base   *url.URL
-	client *http.Client
+	hub *hub.Repository
 }
-
-// redirects is how often a hub may send us elsewhere before we stop believing it.
-const redirects = 8
 
 // New checks the endpoint.
 func New(o Options) (*Source, error) {
-	base, err := url.Parse(strings.TrimSuffix(o.Endpoint, "/"))
-	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
-		return nil, fmt.Errorf("%q is not the address of a hub", o.Endpoint)
+	at, err := hub.New(hub.Options{
+		Endpoint: o.Endpoint, Repository: o.Repository, Revision: o.Revision, Token: o.Token, TokenPlace: tokenPlace,
+		Transport: o.Transport, Agent: "kaito-runner/" + o.Version,
+	})
+	if err != nil {
+		return nil, err
 	}
-	s := &Source{Options: o, base: base}
-	inner := o.Transport
-	if inner == nil {
-		inner = transport()
-	}
-	s.client = &http.Client{
-		Transport: &escort{inner: inner, home: base, token: o.Token, agent: "kaito-runner/" + o.Version},
-		CheckRedirect: func(r *http.Request, via []*http.Request) error {
-			if len(via) > redirects {
-				return fmt.Errorf("%s sends us from one address to the next", base.Host)
-			}
-			if via[0].URL.Scheme == "https" && r.URL.Scheme != "https" {
-				return fmt.Errorf("%s sends us to %s without encryption", base.Host, r.URL.Host)
-			}
-			return nil
-		},
-	}
-	return s, nil
-}
-
-// transport gives up on what does not answer. A body may take as long as it moves.
-func transport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.ResponseHeaderTimeout = 30 * time.Second
-	t.DisableCompression = true // digests are of the bytes as they are stored
-	return t
-}
-
-// escort gives the token to the hub itself, and to none of the hosts, object stores
-// above all, to which the hub sends us. Go's client would pass it on to subdomains and
-// to other ports of the same name.
-type escort struct {
-	inner        http.RoundTripper
-	home         *url.URL
-	token, agent string
-}
-
-// RoundTrip sets or removes the headers that are ours.
-func (e *escort) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Del("Authorization")
-	r.Header.Del("Referer")
-	r.Header.Set("User-Agent", e.agent)
-	if e.token != "" && r.URL.Scheme == e.home.Scheme && strings.EqualFold(r.URL.Host, e.home.Host) {
-		r.Header.Set("Authorization", "Bearer "+e.token)
-	}
-	return e.inner.RoundTrip(r) //nolint:wrapcheck // a transport passes errors as they are
-}
-
-// at is an address below the endpoint. Elements are escaped, slashes in them too.
-func (s *Source) at(elements ...string) string {
-	out := s.base.String()
-	for _, e := range elements {
-		out += "/" + url.PathEscape(e)
-	}
-	return out
+	return &Source{Options: o, hub: at}, nil
 }
 
 // Plan finds the commit, its files, and chooses among them.
 func (s *Source) Plan(ctx context.Context) (fetch.Plan, error) {
-	commit, err := s.commit(ctx)
+	at, err := s.hub.Resolve(ctx, hub.Revision{})
 	if err != nil {
-		return fetch.Plan{}, err
+		return fetch.Plan{}, told(err)
 	}
-	all, err := s.list(ctx, commit)
+	all, err := s.hub.List(ctx, at.Commit)
 	if err != nil {
-		return fetch.Plan{}, err
+		return fetch.Plan{}, told(err)
 	}
-	origin := fmt.Sprintf("%s at %s of %s", s.Repository, commit, s.base.Host)
-	files, err := s.choose(origin, all)
+	plan := fetch.Plan{Origin: fmt.Sprintf("%s at %s of %s", s.Repository, at.Commit, s.hub.Host())}
+	files, err := s.choose(plan.Origin, all)
 	if err != nil {
-		return fetch.Plan{}, err
+		return fetch.Plan{}, told(err)
 	}
-	plan := fetch.Plan{Origin: origin}
 	for _, f := range files {
+		digest, err := digestOf(f)
+		if err != nil {
+			return fetch.Plan{}, fetch.Unusable("%s holds the file %q: %v", plan.Origin, f.Path, err)
+		}
 		plan.Parts = append(plan.Parts, fetch.Part{
-			Name: f.path, Size: f.size, Digest: f.digest,
-			Open: func(ctx context.Context, from int64) (io.ReadCloser, error) { return s.open(ctx, commit, f, from) },
+			Name: f.Path, Size: f.Size, Digest: digest,
+			Open: func(ctx context.Context, from int64) (io.ReadCloser, error) {
+				body, err := s.hub.Open(ctx, at.Commit, f.Path, from)
+				return body, told(err)
+			},
 		})
 	}
 	return plan, nil
 }
 
-// repository is the repository's path in an address.
-func (s *Source) repository() []string { return strings.Split(s.Repository, "/") }
-
-// open asks for a file from a byte on.
-func (s *Source) open(ctx context.Context, commit string, f file, from int64) (io.ReadCloser, error) {
-	elements := append(s.repository(), "resolve", commit)
-	resp, err := s.get(ctx, s.at(append(elements, strings.Split(f.path, "/")...)...), from)
-	if err != nil {
-		return nil, err
+func (s *Source) choose(origin string, all []modelfiles.File) ([]modelfiles.File, error) {
+	if len(s.Patterns) > 0 {
+		return modelfiles.Named(origin, all, s.Patterns, s.Lenient)
 	}
-	if from == 0 || resp.StatusCode == http.StatusPartialContent {
-		if begin := fmt.Sprintf("bytes %d-", from); from > 0 && !strings.HasPrefix(resp.Header.Get("Content-Range"), begin) {
-			_ = resp.Body.Close()
-			return nil, fmt.Errorf("%s answered the range from %d with %q", resp.Request.URL.Host, from, resp.Header.Get("Content-Range"))
-		}
-		return resp.Body, nil
-	}
-	// A server may answer a range with everything.
-	if _, err := io.CopyN(io.Discard, resp.Body, from); err != nil {
-		_ = resp.Body.Close()
-		return nil, fmt.Errorf("pass over %d bytes: %w", from, err)
-	}
-	return resp.Body, nil
+	return modelfiles.Usual(origin, all)
 }
 
-// get sends a request and answers for its status.
-func (s *Source) get(ctx context.Context, address string, from int64) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, fetch.Unusable("%q is not an address: %v", address, err)
+// digestOf is what the bytes of a file must add up to.
+func digestOf(f modelfiles.File) (fetch.Digest, error) {
+	if f.SHA256 != "" {
+		return fetch.ParseDigest(fetch.SHA256, f.SHA256)
 	}
-	req.Header.Set("Accept-Encoding", "identity")
-	if from > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	return fetch.ParseDigest(fetch.GitBlob, f.GitBlob)
+}
+
+// told is an error in the runner's words: those of the hub, under the runner's reasons. A
+// problem on the way to the hub stays as it is; a fetch tries again and says so.
+func told(err error) error {
+	var of *hub.Error
+	var files *modelfiles.Refusal
+	switch {
+	case errors.As(err, &of):
+		if of.Kind == hub.Unreachable && of.Err != nil {
+			return of.Err
+		}
+		return &fetch.Error{Reason: reasonOf(of.Kind), Message: of.Message, Wait: of.Wait, Err: of.Err}
+	case errors.As(err, &files):
+		reason := ending.WeightsUnusable
+		if files.Reason == modelfiles.NoMatch {
+			reason = ending.WeightsNotFound
+		}
+		return &fetch.Error{Reason: reason, Message: files.Message}
 	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return nil, withoutQuery(err)
+	return err
+}
+
+func reasonOf(kind hub.Kind) ending.Reason {
+	switch kind {
+	case hub.NotFound:
+		return ending.WeightsNotFound
+	case hub.Limited, hub.Unreachable:
+		return ending.WeightsUnreachable
+	case hub.Hostile:
+		return ending.WeightsUnusable
+	default:
+		return ending.WeightsRefused
 	}
-	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
-		return resp, nil
-	}
-	defer func() { _ = resp.Body.Close() }()
-	return nil, s.explain(resp)
 }

@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kaito.sh/kaito/internal/hub/hubtest"
 	"kaito.sh/kaito/internal/runner/ending"
 	"kaito.sh/kaito/internal/runner/fetch"
-	"kaito.sh/kaito/internal/runner/fetch/hubtest"
 )
 
 func TestWhatAnEngineLoadsArrivesWhole(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"kaito.sh/kaito/internal/hub/hubtest"
 	"kaito.sh/kaito/internal/runner/fetch"
 	"kaito.sh/kaito/internal/runner/fetch/hub"
-	"kaito.sh/kaito/internal/runner/fetch/hubtest"
 )
 
 // tiny is a repository as they are: weights in LFS, the rest in git, and a lot that no

@@ -1,4 +1,4 @@
-package hub
+package modelfiles_test
 
 import (
 	"path"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"kaito.sh/kaito/internal/runner/fetch"
+	"kaito.sh/kaito/internal/modelfiles"
 )
 
 func TestUsualFiles(t *testing.T) {
@@ -41,7 +41,7 @@ func TestUsualFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := (&Source{}).choose("it", listedAs(strings.Fields(tc.all)))
+			got, err := modelfiles.Usual("it", listedAs(strings.Fields(tc.all)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,18 +52,18 @@ func TestUsualFiles(t *testing.T) {
 	}
 }
 
-func listedAs(names []string) []file {
-	var out []file
+func listedAs(names []string) []modelfiles.File {
+	var out []modelfiles.File
 	for _, n := range names {
-		out = append(out, file{path: n, size: 1})
+		out = append(out, modelfiles.File{Path: n, Size: 1})
 	}
 	return out
 }
 
-func paths(files []file) []string {
+func paths(files []modelfiles.File) []string {
 	var out []string
 	for _, f := range files {
-		out = append(out, f.path)
+		out = append(out, f.Path)
 	}
 	return out
 }
@@ -80,7 +80,10 @@ func FuzzChoose(f *testing.F) {
 		slices.Sort(names)
 		names = slices.Compact(names)
 		patterns := strings.Fields(asked)
-		got, err := (&Source{Options: Options{Patterns: patterns}}).choose("it", listedAs(names))
+		got, err := modelfiles.Usual("it", listedAs(names))
+		if len(patterns) > 0 {
+			got, err = modelfiles.Named("it", listedAs(names), patterns, false)
+		}
 		if err != nil {
 			return
 		}
@@ -92,49 +95,10 @@ func FuzzChoose(f *testing.F) {
 			if !slices.Contains(names, c) {
 				t.Errorf("chose %q, which is not there", c)
 			}
-			byEnding := slices.ContainsFunc(patterns, func(p string) bool { return strings.EqualFold(path.Ext(p), path.Ext(c)) || isPickle(p) })
-			if isPickle(c) && !byEnding {
+			byEnding := slices.ContainsFunc(patterns, func(p string) bool { return strings.EqualFold(path.Ext(p), path.Ext(c)) || modelfiles.IsPickle(p) })
+			if modelfiles.IsPickle(c) && !byEnding {
 				t.Errorf("chose the pickle %q for %q", c, patterns)
 			}
-		}
-	})
-}
-
-// FuzzParsePage: whatever a hub sends as a list, what comes out of it can be relied upon.
-func FuzzParsePage(f *testing.F) {
-	f.Add([]byte(`[{"type":"file","oid":"0123456789abcdef0123456789abcdef01234567","size":2,"path":"a/b.json"},{"type":"directory","path":"a"}]`))
-	f.Add([]byte(`[{"type":"file","oid":"x","size":2,"path":"m","lfs":{"oid":"` + strings.Repeat("ab", 32) + `","size":9,"pointerSize":1}}]`))
-	f.Add([]byte(`[{"type":"file","oid":"0123456789abcdef0123456789abcdef01234567","size":-2,"path":"../x"}]`))
-	f.Add([]byte(`{"error":"x"}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := parsePage(raw)
-		if err != nil {
-			return
-		}
-		for _, f := range got {
-			if f.size < 0 || fetch.CheckName(f.path) != nil {
-				t.Errorf("%+v", f)
-			}
-			if _, err := fetch.ParseDigest(f.digest.Kind, f.digest.Hex); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-}
-
-// FuzzNextPage: the next page is on the same host or there is none.
-func FuzzNextPage(f *testing.F) {
-	f.Add(`<https://hub.example/api/models/a/b/tree/main?cursor=x>; rel="next"`)
-	f.Add(`<//evil.example/>; rel=next`)
-	f.Add(`<https://hub.example/a>; rel="prev", </b?c=1>; rel="next"`)
-	source, err := New(Options{Endpoint: "https://hub.example", Repository: "a/b", Revision: "main"})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Fuzz(func(t *testing.T, link string) {
-		got, err := source.next("https://hub.example/api/models/a/b/tree/x", link)
-		if err == nil && got != "" && !strings.HasPrefix(got, "https://hub.example/") && !strings.HasPrefix(got, "https://hub.example?") && got != "https://hub.example" {
-			t.Errorf("%q leads to %q", link, got)
 		}
 	})
 }

@@ -1,4 +1,6 @@
-package modelimage
+// Package licence names the licences of models: by the ids that hubs and GGUF files use, by
+// a model card, and by the licence's own text.
+package licence
 
 import (
 	"bytes"
@@ -6,9 +8,9 @@ import (
 	"strings"
 )
 
-// unnamedLicense stands for a licence text that we do not recognise. It is a
+// Unnamed stands for a licence text that we do not recognise. It is a
 // valid SPDX reference to the file that travels along.
-const unnamedLicense = "LicenseRef-LICENSE"
+const Unnamed = "LicenseRef-LICENSE"
 
 // spdxIDs are the licences that models commonly carry, by the lower-case id that
 // hubs and GGUF files use.
@@ -23,9 +25,9 @@ func spdxIDs() map[string]string {
 
 var notInReference = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
 
-// spdxOf turns the id of a hub into an SPDX one. What SPDX does not list becomes
+// Of turns the id of a hub into an SPDX one. What SPDX does not list becomes
 // a LicenseRef, so that the annotation stays a valid expression.
-func spdxOf(id string) string {
+func Of(id string) string {
 	id = strings.TrimSpace(id)
 	if id == "" {
 		return ""
@@ -60,8 +62,8 @@ func licenseTexts() []licenseText {
 	}
 }
 
-// spdxOfText names the licence whose text this is, or unnamedLicense.
-func spdxOfText(text []byte) string {
+// OfText names the licence whose text this is, or Unnamed.
+func OfText(text []byte) string {
 	head := strings.ToLower(string(text[:min(len(text), 4096)]))
 	head = strings.Join(strings.Fields(head), " ")
 	for _, l := range licenseTexts() {
@@ -73,13 +75,13 @@ func spdxOfText(text []byte) string {
 			return l.spdx
 		}
 	}
-	return unnamedLicense
+	return Unnamed
 }
 
 var cardLicense = regexp.MustCompile(`(?m)^license:\s*["']?([A-Za-z0-9._-]+)["']?\s*$`)
 
-// spdxOfCard reads the licence from the front matter of a model card, README.md.
-func spdxOfCard(card []byte) string {
+// OfCard reads the licence from the front matter of a model card, README.md.
+func OfCard(card []byte) string {
 	rest, ok := bytes.CutPrefix(card, []byte("---\n"))
 	if !ok {
 		return ""
@@ -92,5 +94,15 @@ func spdxOfCard(card []byte) string {
 	if m == nil || string(m[1]) == "other" {
 		return ""
 	}
-	return spdxOf(string(m[1]))
+	return Of(string(m[1]))
+}
+
+// Redistributable says whether anybody may put what is under the licence into a registry of
+// their own: true for those that say so without conditions on use, false for no or not known.
+func Redistributable(spdx string) bool {
+	switch spdx {
+	case "Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "ISC", "MPL-2.0", "Unlicense":
+		return true
+	}
+	return false
 }

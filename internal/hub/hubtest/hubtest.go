@@ -1,7 +1,7 @@
 // Package hubtest is a hub on loopback for tests: the part of Hugging Face's protocol
 // that a download needs, with its redirects, headers and refusals, and with the bad
 // moments that a test asks for. That it is faithful is judged by the real client
-// (package hub's tests run huggingface_hub against it), never by our own code alone.
+// (tests of internal/runner/fetch/hub run huggingface_hub against it), never by our own code alone.
 package hubtest
 
 import (
@@ -35,8 +35,25 @@ type Repository struct {
 	Files, Large map[string]string
 	// Private is shown to Token only; Gated to nobody but lists its files.
 	Private, Gated bool
-	// Promise alters the digest that the list of files promises for a path.
+	// Promise alters the digest that the list of files promises for a path, Sizes the size.
 	Promise map[string]string
+	Sizes   map[string]int64
+	// At is the commit that main means; empty is Commit.
+	At string
+}
+
+func (r Repository) commit() string {
+	if r.At != "" {
+		return r.At
+	}
+	return Commit
+}
+
+func (r Repository) size(path, text string) int64 {
+	if n, ok := r.Sizes[path]; ok {
+		return n
+	}
+	return int64(len(text))
 }
 
 // Fault is what happens to one request for the content of a file.
@@ -203,7 +220,7 @@ func (h *Hub) find(w http.ResponseWriter, r *http.Request, name, revision string
 		refuse(w, http.StatusUnauthorized, "RepoNotFound", "Invalid username or password.")
 	case !ok:
 		refuse(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
-	case revision != "main" && revision != Commit && revision != "refs/pr/1":
+	case revision != "main" && revision != repo.commit() && revision != "refs/pr/1":
 		refuse(w, http.StatusNotFound, "RevisionNotFound", "Invalid rev id: "+revision)
 	default:
 		return repo, true
@@ -224,9 +241,15 @@ func (h *Hub) about(w http.ResponseWriter, r *http.Request, name, revision strin
 	for _, path := range repo.paths() {
 		siblings = append(siblings, map[string]string{"rfilename": path})
 	}
+	mark := `W/"` + gitBlob(name+repo.commit()+strings.Join(repo.paths(), "|")) + `"`
+	w.Header().Set("ETag", mark)
+	if r.Header.Get("If-None-Match") == mark {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"_id": "65f000000000000000000000", "id": name, "modelId": name, "sha": Commit, "private": repo.Private,
+		"_id": "65f000000000000000000000", "id": name, "modelId": name, "sha": repo.commit(), "private": repo.Private,
 		"gated": map[bool]any{true: "manual", false: false}[repo.Gated], "disabled": false, "tags": []string{}, "siblings": siblings,
 	})
 }
@@ -278,8 +301,8 @@ func (r Repository) entries() []map[string]any {
 				oid = p
 			}
 			out = append(out, map[string]any{
-				"type": "file", "oid": gitBlob(pointer), "size": len(text), "path": path,
-				"lfs": map[string]any{"oid": oid, "size": len(text), "pointerSize": len(pointer)},
+				"type": "file", "oid": gitBlob(pointer), "size": r.size(path, text), "path": path,
+				"lfs": map[string]any{"oid": oid, "size": r.size(path, text), "pointerSize": len(pointer)},
 			})
 			continue
 		}
@@ -287,7 +310,7 @@ func (r Repository) entries() []map[string]any {
 		if p := r.Promise[path]; p != "" {
 			oid = p
 		}
-		out = append(out, map[string]any{"type": "file", "oid": oid, "size": len(r.Files[path]), "path": path})
+		out = append(out, map[string]any{"type": "file", "oid": oid, "size": r.size(path, r.Files[path]), "path": path})
 	}
 	return out
 }
@@ -308,7 +331,7 @@ func (h *Hub) resolve(w http.ResponseWriter, r *http.Request, name, revision, pa
 	if !ok {
 		return
 	}
-	w.Header().Set("X-Repo-Commit", Commit)
+	w.Header().Set("X-Repo-Commit", repo.commit())
 	if repo.Gated && path != "README.md" {
 		status := http.StatusForbidden
 		if r.Header.Get("Authorization") == "" {
@@ -330,14 +353,14 @@ func (h *Hub) resolve(w http.ResponseWriter, r *http.Request, name, revision, pa
 		return
 	}
 	w.Header().Set("ETag", `"`+gitBlob(text)+`"`)
-	w.Header().Set("Location", "/api/resolve-cache/models/"+name+"/"+Commit+"/"+path)
+	w.Header().Set("Location", "/api/resolve-cache/models/"+name+"/"+repo.commit()+"/"+path)
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
 // content is a small file.
 func (h *Hub) content(w http.ResponseWriter, r *http.Request, name, path string) {
 	repo := h.repos[name]
-	w.Header().Set("X-Repo-Commit", Commit)
+	w.Header().Set("X-Repo-Commit", repo.commit())
 	w.Header().Set("ETag", `"`+gitBlob(repo.Files[path])+`"`)
 	h.serve(w, r, path, repo.Files[path])
 }
@@ -383,8 +406,8 @@ func (h *Hub) serve(w http.ResponseWriter, r *http.Request, path, text string) {
 	w.WriteHeader(whole.Code)
 	body := whole.Body.Bytes()
 	_, _ = bytes.NewReader(body[:min(f.Cut, int64(len(body)))]).WriteTo(w)
+	_ = http.NewResponseController(w).Flush()
 	if f.Hang {
-		_ = http.NewResponseController(w).Flush()
 		h.wait(r)
 	}
 	panic(http.ErrAbortHandler)
