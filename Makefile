@@ -93,7 +93,7 @@ e2e: ## the built programs and images on local clusters of the tests' own
 
 .PHONY: golden
 golden: ## rewrite the golden files
-	@go test ./internal/render ./internal/cli/explain ./internal/cli/get ./internal/cli/nodes ./internal/cli/tune ./internal/controller/workspace ./internal/estimate ./internal/node/aks ./internal/runner/serve -update
+	@go test ./internal/render ./internal/catalog ./internal/cli/explain ./internal/cli/get ./internal/cli/model ./internal/cli/nodes ./internal/cli/tune ./internal/controller/workspace ./internal/estimate ./internal/node/aks ./internal/runner/serve -update
 	@go -C localcluster test ./internal/render -update
 
 .PHONY: fuzz

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -41,6 +42,8 @@ func main() {
 		Executable:  os.Executable,
 		Exec:        func(path string, argv []string) error { return syscall.Exec(path, argv, os.Environ()) },
 		Keychain:    authn.DefaultKeychain,
+		HubEndpoint: cmp.Or(os.Getenv("HF_ENDPOINT"), "https://huggingface.co"),
+		HubToken:    os.Getenv("HF_TOKEN"),
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)

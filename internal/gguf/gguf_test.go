@@ -29,6 +29,24 @@ func TestFacts(t *testing.T) {
 	}
 }
 
+// The model that other tests serve is one: its header says what it is.
+func TestATinyLlama(t *testing.T) {
+	t.Parallel()
+	raw := gguftest.Llama(1)
+	got, err := Read(bytes.NewReader(raw), int64(len(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.ChatTemplate = ""
+	want := Facts{
+		Architecture: "llama", Name: "a tiny random Llama", Licence: "mit", Quantisation: "F32", Parameters: got.Parameters, TensorBytes: got.Parameters * 4,
+		Context: 512, Layers: 2, Heads: 4, KVHeads: 2, KeyWidth: 16, ValueWidth: 16, Hidden: 64, MLP: 128, Vocabulary: 269, AttendingLayers: 2,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
+	}
+}
+
 func TestHeadersAreRefused(t *testing.T) {
 	t.Parallel()
 	with := func(change func(*gguftest.File)) []byte {

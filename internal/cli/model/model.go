@@ -1,5 +1,5 @@
-// Package model is `kaito model`: a model file becomes an image, goes into a
-// registry, and tells what it is.
+// Package model is `kaito model`: the facts of a model become a catalog file, and its
+// files an image, which goes into a registry and tells what it is.
 package model
 
 import (
@@ -16,13 +16,14 @@ import (
 func New(sh shell.Shell) *cobra.Command {
 	cmd := shell.Group(&cobra.Command{
 		Use:   "model",
-		Short: "Package, push and inspect models",
+		Short: "Import, package, push and inspect models",
 		Example: shell.Examples(sh.Name, `
+			KAITO model import Qwen/Qwen3-4B
 			KAITO model package SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
 			KAITO model push smollm2-135m-instruct.oci registry.example.com/models/smollm2:gguf
 			KAITO model inspect registry.example.com/models/smollm2:gguf`),
 	})
-	cmd.AddCommand(newPackage(sh), newPush(sh), newInspect(sh))
+	cmd.AddCommand(newImport(sh), newPackage(sh), newPush(sh), newInspect(sh))
 	return cmd
 }
 

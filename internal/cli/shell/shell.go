@@ -53,8 +53,10 @@ type Shell struct {
 	Exec func(path string, argv []string) error
 	// Keychain finds registry credentials where --docker-config does not say.
 	Keychain authn.Keychain
-	// Transport carries requests to registries; nil is the ordinary one.
+	// Transport carries requests to registries and hubs; nil is the ordinary one.
 	Transport http.RoundTripper
+	// HubEndpoint is the hub, and HubToken what opens it, where flags say neither.
+	HubEndpoint, HubToken string
 }
 
 // ErrInterrupted is the end of a verb that its user has stopped.

@@ -66,6 +66,10 @@ type Fault struct {
 	Hang bool
 	// Whole answers a range with everything, Flip damages the first byte.
 	Whole, Flip bool
+	// Abort closes the connection without an answer, Endless answers without an end.
+	Abort, Endless bool
+	// Redirect sends elsewhere.
+	Redirect string
 }
 
 // Hub is the hub and its object store, on two ports.
@@ -128,6 +132,20 @@ func (h *Hub) Fail(path string, faults ...Fault) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.faults[path] = append(h.faults[path], faults...)
+}
+
+// Set changes a repository, or adds one.
+func (h *Hub) Set(name string, repo Repository) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.repos[name] = repo
+}
+
+func (h *Hub) repository(name string) (Repository, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	repo, ok := h.repos[name]
+	return repo, ok
 }
 
 // Asked returns the requests so far.
@@ -211,7 +229,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 // find answers for repositories and revisions that one may not see.
 func (h *Hub) find(w http.ResponseWriter, r *http.Request, name, revision string) (Repository, bool) {
 	auth := r.Header.Get("Authorization")
-	repo, ok := h.repos[name]
+	repo, ok := h.repository(name)
 	known := auth == "Bearer "+Token
 	switch {
 	case auth != "" && !known:
@@ -359,7 +377,7 @@ func (h *Hub) resolve(w http.ResponseWriter, r *http.Request, name, revision, pa
 
 // content is a small file.
 func (h *Hub) content(w http.ResponseWriter, r *http.Request, name, path string) {
-	repo := h.repos[name]
+	repo, _ := h.repository(name)
 	w.Header().Set("X-Repo-Commit", repo.commit())
 	w.Header().Set("ETag", `"`+gitBlob(repo.Files[path])+`"`)
 	h.serve(w, r, path, repo.Files[path])
@@ -373,7 +391,8 @@ func (h *Hub) object(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/repos/"), "/", 3)
-	text := h.repos[parts[0]+"/"+parts[1]].Large[parts[2]]
+	repo, _ := h.repository(parts[0] + "/" + parts[1])
+	text := repo.Large[parts[2]]
 	w.Header().Set("ETag", `"`+sum256(text)+`"`)
 	h.serve(w, r, parts[2], text)
 }
@@ -431,7 +450,20 @@ func (h *Hub) wait(r *http.Request) {
 }
 
 func (h *Hub) failed(w http.ResponseWriter, f Fault) bool {
-	if f.Status == 0 {
+	switch {
+	case f.Abort:
+		panic(http.ErrAbortHandler)
+	case f.Endless:
+		for line := []byte(strings.Repeat(" ", 1<<16)); ; {
+			if _, err := w.Write(line); err != nil {
+				return true
+			}
+		}
+	case f.Redirect != "":
+		w.Header().Set("Location", f.Redirect)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return true
+	case f.Status == 0:
 		return false
 	}
 	if f.RetryAfter != "" {
