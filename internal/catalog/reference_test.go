@@ -231,7 +231,9 @@ func sources(t *testing.T, out *strings.Builder) {
 	for source, models := range of {
 		groups = append(groups, group{source, models})
 	}
-	slices.SortFunc(groups, func(a, b group) int { return cmp.Or(cmp.Compare(len(b.models), len(a.models)), strings.Compare(a.models[0], b.models[0])) })
+	slices.SortFunc(groups, func(a, b group) int {
+		return cmp.Or(cmp.Compare(len(b.models), len(a.models)), strings.Compare(a.models[0], b.models[0]))
+	})
 	for _, g := range groups {
 		fmt.Fprintf(out, "- %s\n  Of %s.\n", strings.TrimSpace(g.source), strings.Join(g.models, ", "))
 	}

@@ -59,6 +59,8 @@ const (
 	keepsAll layerKind = iota
 	keepsWindow
 	keepsState
+	// keepsNothing is a layer of a feed-forward network alone.
+	keepsNothing
 )
 
 // layerKinds says of each layer what it keeps; nil where the configuration does not.
@@ -94,6 +96,8 @@ func fromWords(words []string) []layerKind {
 		switch {
 		case word == "sliding_attention" || word == "chunked_attention" || word == "local_attention":
 			kinds = append(kinds, keepsWindow)
+		case word == "mlp" || word == "moe":
+			kinds = append(kinds, keepsNothing)
 		case word == "linear_attention" || !strings.Contains(word, "attention") && word != "hybrid":
 			kinds = append(kinds, keepsState)
 		default:
@@ -110,8 +114,10 @@ func fromPattern(pattern string) []layerKind {
 		switch letter {
 		case '*':
 			kinds = append(kinds, keepsAll)
-		case 'M', '-', 'E':
+		case 'M':
 			kinds = append(kinds, keepsState)
+		case '-', 'E':
+			kinds = append(kinds, keepsNothing)
 		}
 	}
 	return kinds
@@ -163,15 +169,12 @@ func fromPeriod(f fields, kind string, layers int) []layerKind {
 }
 
 // hybrid is a model of which some layers keep a state: by its list, or by keys that only such
-// models have. What the states take is left to the planner's bound.
+// models have.
 func hybrid(f fields, layers []layerKind) (model.Attention, bool) {
 	a := model.Attention{Kind: model.AttentionHybrid}
-	if slices.Contains(layers, keepsState) {
-		for _, l := range layers {
-			if l != keepsState {
-				a.Layers++
-			}
-		}
+	if slices.Contains(layers, keepsState) || slices.Contains(layers, keepsNothing) {
+		a.Layers = count(layers, keepsAll) + count(layers, keepsWindow)
+		a.State = stateBytes(f, layers)
 		return a, true
 	}
 	if layers != nil {

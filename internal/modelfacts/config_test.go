@@ -109,19 +109,21 @@ func TestConfigurations(t *testing.T) {
 			},
 		},
 		"Qwen3-Next, of which every fourth layer attends": {
-			`{"model_type": "qwen3_next", "full_attention_interval": 4, "head_dim": 256, "hidden_size": 2048, "linear_num_value_heads": 32, "max_position_embeddings": 262144,
+			`{"model_type": "qwen3_next", "full_attention_interval": 4, "head_dim": 256, "hidden_size": 2048, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32, "linear_value_head_dim": 128, "max_position_embeddings": 262144,
 			  "num_attention_heads": 16, "num_experts": 512, "num_experts_per_tok": 10, "num_hidden_layers": 48, "num_key_value_heads": 2}`,
 			model.Model{
 				Context: 262144, Layers: 48, Heads: 16, KVHeads: 2, HeadDim: 256, Hidden: 2048, Experts: 512, ExpertsPerToken: 10,
-				Attention: model.Attention{Kind: model.AttentionHybrid, Layers: 12},
+				// 36 layers × ((2×128×16 + 128×32) × 3 + 32×128×128) numbers × 4 bytes
+				Attention: model.Attention{Kind: model.AttentionHybrid, Layers: 12, State: 36 * 548864 * 4},
 			},
 		},
 		"Nemotron-H, with a letter a layer and a number that is none": {
 			`{"model_type": "nemotron_h", "hidden_size": 4480, "head_dim": 128, "hybrid_override_pattern": "M-M*-M*", "max_position_embeddings": 131072, "num_attention_heads": 40,
-			  "num_hidden_layers": 7, "num_key_value_heads": 8, "ssm_state_size": 128, "time_step_limit": [0.0, Infinity]}`,
+			  "num_hidden_layers": 7, "num_key_value_heads": 8, "conv_kernel": 4, "mamba_head_dim": 80, "mamba_num_heads": 128, "n_groups": 8, "ssm_state_size": 128, "time_step_limit": [0.0, Infinity]}`,
 			model.Model{
 				Context: 131072, Layers: 7, Heads: 40, KVHeads: 8, HeadDim: 128, Hidden: 4480,
-				Attention: model.Attention{Kind: model.AttentionHybrid, Layers: 2},
+				// 3 layers × ((128×80 + 2×8×128) × 3 + 128×80×128) numbers × 4 bytes
+				Attention: model.Attention{Kind: model.AttentionHybrid, Layers: 2, State: 3 * 1347584 * 4},
 			},
 		},
 		"Mistral 7B v0.1, every layer of which has a window": {

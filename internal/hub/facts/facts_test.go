@@ -1,12 +1,15 @@
 package facts_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"kaito.sh/kaito/internal/gguf/gguftest"
 	"kaito.sh/kaito/internal/hub"
 	"kaito.sh/kaito/internal/hub/facts"
 	"kaito.sh/kaito/internal/hub/hubtest"
@@ -109,5 +112,155 @@ func TestWhyAModelCannotBeReadIsToldByKind(t *testing.T) {
 				t.Errorf("%q does not say %q", err, tc.says)
 			}
 		})
+	}
+}
+
+// A resolver asks again and again: one short request says that nothing changed.
+func TestWhatIsKnownCostsOneRequest(t *testing.T) {
+	t.Parallel()
+	repos := map[string]hubtest.Repository{"kaito/Tiny_Llama": tiny()}
+	h := hubtest.Start(t, repos)
+	first, err := facts.Read(t.Context(), options(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(h.Asked())
+	again := options(h)
+	again.Known = &first
+	got, err := facts.Read(t.Context(), again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first, got); diff != "" || len(h.Asked())-before != 1 {
+		t.Errorf("%d requests, answer (-want +got):\n%s", len(h.Asked())-before, diff)
+	}
+	moved := tiny()
+	moved.At, moved.Files["config.json"] = strings.Repeat("ab", 20), strings.Replace(factstest.Llama, `"max_position_embeddings": 256`, `"max_position_embeddings": 512`, 1)
+	h.Set("kaito/Tiny_Llama", moved)
+	now, err := facts.Read(t.Context(), again)
+	if err != nil || now.Commit != moved.At || now.Model.Context != 512 {
+		t.Errorf("after a change: commit %s, context %d, %v", now.Commit, now.Model.Context, err)
+	}
+}
+
+// Mirrors are asked in order, each with its own token.
+func TestMirrorsAreAskedInOrder(t *testing.T) {
+	t.Parallel()
+	whole := map[string]hubtest.Repository{"kaito/Tiny_Llama": tiny()}
+	private := tiny()
+	private.Private = true
+	for name, tc := range map[string]struct {
+		first  map[string]hubtest.Repository
+		faults []hubtest.Fault
+		want   hub.Kind
+	}{
+		"where the first has it":        {first: whole, want: "first"},
+		"where the first lacks it":      {first: map[string]hubtest.Repository{}},
+		"where the first is overloaded": {first: whole, faults: []hubtest.Fault{{Status: 429}}},
+		"where the first is in trouble": {first: whole, faults: []hubtest.Fault{{Status: 500}}},
+		"where the first is no hub":     {first: whole, faults: []hubtest.Fault{{Status: 418}}},
+		"where the first breaks off":    {first: whole, faults: []hubtest.Fault{{Abort: true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			near, far := hubtest.Start(t, tc.first), hubtest.Start(t, map[string]hubtest.Repository{"kaito/Tiny_Llama": private})
+			near.Fail("revision", tc.faults...)
+			o := options(near)
+			// A stranger does not learn what a mirror lacks: a mirror of one's own says it.
+			o.Endpoints = []facts.Endpoint{{URL: near.URL, Token: hubtest.Token}, {URL: far.URL, Token: hubtest.Token}}
+			got, err := facts.Read(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := far.URL
+			if tc.want == "first" {
+				want = near.URL
+			}
+			if got.Endpoint != want || got.Commit != hubtest.Commit {
+				t.Errorf("%s answered, want %s", got.Endpoint, want)
+			}
+		})
+	}
+}
+
+// A hub that hangs costs its time and no more.
+func TestAHubThatHangsIsLeft(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"revision", "tree", "config.json", "model.safetensors"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := hubtest.Start(t, map[string]hubtest.Repository{"kaito/Tiny_Llama": tiny()})
+			h.Fail(what, hubtest.Fault{Hang: true})
+			o := options(h)
+			o.Timeout = 200 * time.Millisecond
+			_, err := facts.Read(t.Context(), o)
+			var of *hub.Error
+			if !errors.As(err, &of) || of.Kind != hub.Unreachable || !strings.Contains(err.Error(), "took longer than 200ms") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestACallerThatGoesIsFollowed(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t, map[string]hubtest.Repository{"kaito/Tiny_Llama": tiny()})
+	h.Fail("tree", hubtest.Fault{Hang: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := facts.Read(ctx, options(h))
+		ended <- err
+	}()
+	for len(h.Asked()) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestPicklesThatAreAllowedAreFetchedByName(t *testing.T) {
+	t.Parallel()
+	repo := tiny()
+	repo.Large = map[string]string{"pytorch_model.bin": "a pickle", "training_args.bin": "another"}
+	h := hubtest.Start(t, map[string]hubtest.Repository{"kaito/Tiny_Llama": repo})
+	o := options(h)
+	o.AllowPickles = true
+	got, err := facts.Read(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := got.Model.Forms[model.FormHF]
+	if diff := cmp.Diff([]string{"config.json", "tokenizer_config.json", "pytorch_model.bin"}, w.Hub.Files); diff != "" || w.Size != 8 {
+		t.Errorf("%d bytes of files (-want +got):\n%s", w.Size, diff)
+	}
+}
+
+func TestAGGUFOfAHub(t *testing.T) {
+	t.Parallel()
+	raw := string(gguftest.Llama(1))
+	h := hubtest.Start(t, map[string]hubtest.Repository{"kaito/Tiny_Llama-GGUF": {
+		Files: map[string]string{"README.md": "---\nlicense: mit\n---\n"},
+		Large: map[string]string{"tiny-F32.gguf": raw, "tiny-other.gguf": raw, "mmproj-tiny.gguf": "images"},
+	}})
+	o := options(h)
+	o.Repository, o.File = "kaito/Tiny_Llama-GGUF", "tiny-F32.gguf"
+	got, err := facts.Read(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[model.Form]model.Weights{model.FormGGUF: {
+		Size: model.Bytes(len(raw)), File: "tiny-F32.gguf",
+		Hub: &model.Hub{Repository: o.Repository, Revision: hubtest.Commit, Files: []string{"tiny-F32.gguf"}},
+	}}
+	if diff := cmp.Diff(want, got.Model.Forms); diff != "" || got.Model.Context != 512 || got.Model.ID != "tiny-llama-gguf" {
+		t.Errorf("%s with a context of %d, forms (-want +got):\n%s", got.Model.ID, got.Model.Context, diff)
+	}
+	for _, a := range h.Asked() {
+		if a.Store && !strings.HasPrefix(a.Range, "bytes=0-") {
+			t.Errorf("asked for %q of %s", a.Range, a.Path)
+		}
 	}
 }
