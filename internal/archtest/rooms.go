@@ -116,7 +116,7 @@ func rooms() map[string]room {
 		"cmd/kaito-runner":    {keys: []string{"internal/runner", "internal/buildinfo"}},
 		"test/standins":       {keys: []string{"internal/engine/flags"}, bans: cluster},
 		"test/nodes":          {keys: []string{"api", "internal/config", "internal/nodeclaim", "internal/operator", "internal/provisioner", "internal/testkit"}},
-		"test/e2e":            {keys: []string{"api", "internal/testkit", "internal/hub/hubtest"}},
+		"test/e2e":            {keys: []string{"api", "internal/testkit", "internal/gguf/gguftest", "internal/hub/hubtest"}},
 	}
 	maps.Copy(all, runnerRooms())
 	maps.Copy(all, nodeRooms())
