@@ -86,22 +86,7 @@ func rooms() map[string]room {
 				"internal/nodeclaim", "internal/operator", "internal/startup", "internal/tuneprogress",
 			},
 		},
-		"internal/config":               {bans: cluster},
-		"internal/oci":                  {bans: cluster},
-		"internal/oci/registrytest":     {closed: true},
-		"internal/safetensors":          {bans: join(pure, []string{"k8s.io"})},
-		"internal/licence":              {only: []string{}},
-		"internal/gguf":                 {bans: join(pure, []string{"k8s.io"})},
-		"internal/gguf/gguftest":        {closed: true},
-		"internal/modelfiles":           {only: []string{}},
-		"internal/modelfacts":           {keys: []string{"internal/gguf", "internal/licence", "internal/model", "internal/modelfiles", "internal/safetensors"}, bans: join(pure, []string{"k8s.io"})},
-		"internal/modelfacts/factstest": {closed: true},
-		"internal/hub":                  {keys: []string{"internal/modelfiles"}, bans: cluster},
-		"internal/hub/facts":            {keys: []string{"internal/hub", "internal/model", "internal/modelfacts", "internal/modelfiles"}, bans: cluster},
-		"internal/hub/hubtest":          {closed: true},
-		"internal/modelimage":           {keys: []string{"internal/gguf", "internal/licence", "internal/oci", "internal/safetensors"}, bans: cluster},
-		"internal/adapter":              {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
-		"internal/adapter/adaptertest":  {closed: true},
+		"internal/config": {bans: cluster},
 		"internal/cli": {
 			keys: []string{
 				"api/v1beta1", "catalog", "internal/catalog", "internal/cli", "internal/dataset", "internal/engine", "internal/estimate", "internal/hub", "internal/instance", "internal/licence", "internal/model", "internal/modelfacts", "internal/modelfiles", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
@@ -120,7 +105,32 @@ func rooms() map[string]room {
 	}
 	maps.Copy(all, runnerRooms())
 	maps.Copy(all, nodeRooms())
+	maps.Copy(all, fileRooms())
 	return all
+}
+
+// fileRooms are those that read and write the files of models and adapters, where they are kept
+// and where they come from: nothing in them knows a cluster.
+func fileRooms() map[string]room {
+	cluster := clusterEffects()
+	pure := join(cluster, machineEffects())
+	return map[string]room{
+		"internal/oci":                  {bans: cluster},
+		"internal/oci/registrytest":     {closed: true},
+		"internal/safetensors":          {bans: join(pure, []string{"k8s.io"})},
+		"internal/licence":              {only: []string{}},
+		"internal/gguf":                 {bans: join(pure, []string{"k8s.io"})},
+		"internal/gguf/gguftest":        {closed: true},
+		"internal/modelfiles":           {only: []string{}},
+		"internal/modelfacts":           {keys: []string{"internal/gguf", "internal/licence", "internal/model", "internal/modelfiles", "internal/safetensors"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/modelfacts/factstest": {closed: true},
+		"internal/hub":                  {keys: []string{"internal/modelfiles"}, bans: cluster},
+		"internal/hub/facts":            {keys: []string{"internal/hub", "internal/model", "internal/modelfacts", "internal/modelfiles"}, bans: cluster},
+		"internal/hub/hubtest":          {closed: true},
+		"internal/modelimage":           {keys: []string{"internal/gguf", "internal/licence", "internal/oci", "internal/safetensors"}, bans: cluster},
+		"internal/adapter":              {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
+		"internal/adapter/adaptertest":  {closed: true},
+	}
 }
 
 // runnerRooms are those of the program in a model's pod: nothing in it knows a cluster.

@@ -212,14 +212,22 @@ func (f form) check(name, hubID string, parameters int64) error {
 	case known && (f.SizeBytes < parameters/8 || f.SizeBytes/8 > parameters):
 		errs = append(errs, fmt.Errorf("sizeBytes %d of form %q does not match %d parameters", f.SizeBytes, name, parameters))
 	}
-	if f.Hub != nil && hubID == "" {
-		errs = append(errs, fmt.Errorf("hub of form %q needs hubID", name))
-	}
-	if f.Hub != nil && !validRevision.MatchString(f.Hub.Revision) {
-		errs = append(errs, fmt.Errorf("hub.revision %q of form %q is no commit, tag or branch: say main where none was looked up", f.Hub.Revision, name))
+	if f.Hub != nil {
+		errs = append(errs, f.Hub.check(name, hubID))
 	}
 	if name == string(model.FormGGUF) && (f.File == "" || path.Base(f.File) != f.File) {
 		errs = append(errs, fmt.Errorf("file %q of form gguf is not a file name", f.File))
+	}
+	return errors.Join(errs...)
+}
+
+func (h hub) check(form, hubID string) error {
+	var errs []error
+	if hubID == "" {
+		errs = append(errs, fmt.Errorf("hub of form %q needs hubID", form))
+	}
+	if !validRevision.MatchString(h.Revision) {
+		errs = append(errs, fmt.Errorf("hub.revision %q of form %q is no commit, tag or branch: say main where none was looked up", h.Revision, form))
 	}
 	return errors.Join(errs...)
 }

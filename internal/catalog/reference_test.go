@@ -147,12 +147,12 @@ func kept(m model.Model) string {
 		return fmt.Sprintf("hybrid, %d layers attend", a.Layers)
 	case model.AttentionFull:
 	}
-	switch {
-	case m.KVHeads == 0:
+	switch m.KVHeads {
+	case 0:
 		return ""
-	case m.KVHeads == 1:
+	case 1:
 		return "multi-query"
-	case m.KVHeads == m.Heads:
+	case m.Heads:
 		return "multi-head"
 	}
 	return "grouped"

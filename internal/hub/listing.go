@@ -53,20 +53,15 @@ func (r *Repository) Resolve(ctx context.Context, known Revision) (Revision, err
 	if known.ETag != "" && IsCommit(known.Commit) {
 		headers = []string{"If-None-Match", known.ETag}
 	}
-	resp, err := r.get(ctx, r.at(append(elements, "revision", r.Revision)...), headers...)
-	if err != nil {
+	raw, about, err := r.small(ctx, r.at(append(elements, "revision", r.Revision)...), headers...)
+	switch {
+	case err != nil:
 		return Revision{}, err
-	}
-	if resp.StatusCode == http.StatusNotModified && headers != nil {
-		_ = resp.Body.Close()
+	case raw == nil && headers != nil:
 		known.Unchanged = true
 		return known, nil
 	}
-	raw, err := r.all(resp)
-	if err != nil {
-		return Revision{}, err
-	}
-	return r.revision(raw, resp.Header.Get("ETag"))
+	return r.revision(raw, about.Get("ETag"))
 }
 
 // revision reads what the hub says of a revision. What it writes of gates is false, or the
@@ -92,11 +87,7 @@ func (r *Repository) List(ctx context.Context, commit string) ([]modelfiles.File
 	next := r.at(append(elements, "tree", commit)...) + "?recursive=true&expand=false"
 	var all []modelfiles.File
 	for range maxPages {
-		resp, err := r.get(ctx, next)
-		if err != nil {
-			return nil, err
-		}
-		raw, err := r.all(resp)
+		raw, headers, err := r.small(ctx, next)
 		if err != nil {
 			return nil, err
 		}
@@ -107,24 +98,31 @@ func (r *Repository) List(ctx context.Context, commit string) ([]modelfiles.File
 		if all = append(all, page...); len(all) > maxFiles {
 			return nil, hostile("%s has more than %d files", r.Repository, maxFiles)
 		}
-		if next, err = r.next(next, resp.Header.Get("Link")); err != nil || next == "" {
+		if next, err = r.next(next, headers.Get("Link")); err != nil || next == "" {
 			return all, err
 		}
 	}
 	return nil, hostile("%s lists the files of %s on more than %d pages", r.base.Host, r.Repository, maxPages)
 }
 
-// all reads a small answer.
-func (r *Repository) all(resp *http.Response) ([]byte, error) {
+// small reads a small answer with its headers; what is not modified is nil.
+func (r *Repository) small(ctx context.Context, address string, headers ...string) ([]byte, http.Header, error) {
+	resp, err := r.get(ctx, address, headers...)
+	if err != nil {
+		return nil, nil, err
+	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotModified {
+		return nil, resp.Header, nil
+	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return nil, r.line(fmt.Errorf("read the answer of %s: %w", r.base.Host, err))
+		return nil, nil, r.line(fmt.Errorf("read the answer of %s: %w", r.base.Host, err))
 	}
 	if len(raw) > maxAnswer {
-		return nil, hostile("%s answers with more than %d bytes", r.base.Host, maxAnswer)
+		return nil, nil, hostile("%s answers with more than %d bytes", r.base.Host, maxAnswer)
 	}
-	return raw, nil
+	return raw, resp.Header, nil
 }
 
 // entry is an element of the list as the hub writes it. Large files are in LFS and

@@ -190,26 +190,39 @@ func hybrid(f fields, layers []layerKind) (model.Attention, bool) {
 
 // sliding is a model whose layers keep every token, or of which some keep a window.
 func sliding(f fields, kind string, m model.Model, layers []layerKind) model.Attention {
-	list, isList := f.values["sliding_window"].([]any)
+	listed := count(layers, keepsWindow)
 	window := f.count(model.MostContext, "sliding_window")
-	if slices.Contains(layers, keepsWindow) && window == 0 {
+	if window == 0 && listed > 0 {
 		window = f.count(model.MostContext, "attention_chunk_size")
 	}
-	used, said := f.flag("use_sliding_window")
-	// Qwen's configurations name a window and do not use it unless they say so.
-	unused := said && !used || !said && strings.HasPrefix(kind, "qwen")
-	listed := slices.Contains(layers, keepsWindow)
-	switch {
-	case window == 0 || unused && !listed || m.Context > 0 && window >= int64(m.Context) || layers != nil && !listed:
+	if window == 0 || m.Context > 0 && window >= int64(m.Context) {
 		return model.Attention{}
-	case listed:
-		return windows(window, count(layers, keepsWindow))
-	case isList && m.Layers > 0 && len(list) > 0:
+	}
+	if layers != nil {
+		return windows(window, listed)
+	}
+	if !usesWindow(f, kind) {
+		return model.Attention{}
+	}
+	list, _ := f.values["sliding_window"].([]any)
+	switch {
+	case m.Layers == 0:
+	case len(list) > 0:
 		return windows(window, everyWindow(list, m.Layers))
-	case slices.Contains([]string{"mistral", "mixtral", "transformer"}, kind) && m.Layers > 0:
+	case slices.Contains([]string{"mistral", "mixtral", "transformer"}, kind):
 		return windows(window, m.Layers)
 	}
-	return model.Attention{Kind: model.AttentionSliding}
+	return model.Attention{Kind: model.AttentionSliding} // whose window it is, nobody says
+}
+
+// usesWindow is false of configurations that name a window and do not use it: Qwen's, unless
+// they say so.
+func usesWindow(f fields, kind string) bool {
+	used, said := f.flag("use_sliding_window")
+	if said {
+		return used
+	}
+	return !strings.HasPrefix(kind, "qwen")
 }
 
 // windows is an attention of so many windows; all of unknown width where there is none.

@@ -115,12 +115,9 @@ func (r *reading) shards(ctx context.Context) ([]modelfiles.File, error) {
 		}
 	}
 	if len(all) == 0 { // pickles that were allowed, or weights in a module's folder only
-		for _, f := range r.facts.Files {
-			if modelfiles.IsPickle(f.Path) || modelfiles.IsSafetensors(f.Path) {
-				all = append(all, f)
-			}
-		}
-		return all, nil
+		return slices.DeleteFunc(slices.Clone(r.facts.Files), func(f modelfiles.File) bool {
+			return !modelfiles.IsPickle(f.Path) && !modelfiles.IsSafetensors(f.Path)
+		}), nil
 	}
 	raw, ok, err := r.small(ctx, index, maxIndex)
 	if err != nil || !ok || len(all) == 1 {

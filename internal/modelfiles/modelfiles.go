@@ -123,7 +123,7 @@ func Loaded(all []File) []File {
 	var out []File
 	sharded := slices.ContainsFunc(all, func(f File) bool { return isShard(f.Path) })
 	for _, f := range all {
-		if wanted(f.Path) && !(sharded && isConsolidated(f.Path)) {
+		if wanted(f.Path) && (!sharded || !isConsolidated(f.Path)) {
 			out = append(out, f)
 		}
 	}

@@ -34,7 +34,7 @@ type Options struct {
 }
 
 // tokenPlace is where a user names the Secret with the token.
-const tokenPlace = "under the key HF_TOKEN into the Secret that presetOptions.modelAccessSecret names"
+const tokenPlace = "under the key HF_TOKEN into the Secret that presetOptions.modelAccessSecret names" //nolint:gosec // words for people, no token
 
 // Source is one model on a hub.
 type Source struct {
