@@ -15,6 +15,9 @@ const (
 	LabelWorkspaceNamespace = "kaito.sh/workspacenamespace"
 	// LabelRole says what a pod does: RoleServe or RoleTune.
 	LabelRole = "kaito.sh/role"
+	// LabelCatalog with value true makes a ConfigMap a catalog: its keys *.yaml are models for
+	// the Workspaces of its namespace, and in the operator's own namespace for all.
+	LabelCatalog = "kaito.sh/catalog"
 	// RoleServe is the role of a pod that answers; the Service selects it.
 	RoleServe = "serve"
 	// RoleTune is the role of a pod that trains; it is never an endpoint.

@@ -37,6 +37,8 @@ const (
 	ReasonNotYetSupported = "NotYetSupported"
 	// ReasonModelNotFound is the reason of a preset that names no known model.
 	ReasonModelNotFound = "ModelNotFound"
+	// ReasonInvalidCatalog is the reason of a catalog ConfigMap with a file that cannot be read.
+	ReasonInvalidCatalog = "InvalidCatalog"
 	// ReasonInvalidSelector is the reason of a label selector that selects nothing by its form.
 	ReasonInvalidSelector = "InvalidSelector"
 	// ReasonDoesNotFit is the reason of a model that is too large for every node it may use.
@@ -176,6 +178,12 @@ func ModelNotFound(name string, near []string) metav1.Condition {
 		return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: see the catalog for the names", name)
 	}
 	return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: did you mean %s?", name, strings.Join(near, " or "))
+}
+
+// InvalidCatalog says that files of catalogs cannot be read, because of which a name may not
+// mean what it should.
+func InvalidCatalog(name string, files []string) metav1.Condition {
+	return Refused(ReasonInvalidCatalog, "What preset.name %q means cannot be said before this is corrected, which is read again at once: %s", name, some(files))
 }
 
 // NodesReady says which nodes can take the model.

@@ -15,7 +15,16 @@ import (
 type Catalog struct {
 	byName map[string]model.Model
 	ids    []string
+
+	// Of a layer over another catalog: what lies below it, where each of its models comes
+	// from, and the files of it that cannot be used.
+	below  *Catalog
+	places map[string]string
+	broken []Broken
 }
+
+// suffix is that of a catalog file.
+const suffix = ".yaml"
 
 // Load reads every *.yaml file of a folder, one model a file.
 func Load(files fs.FS) (*Catalog, error) {
@@ -29,43 +38,66 @@ func Load(files fs.FS) (*Catalog, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read catalog file %q: %w", name, err)
 		}
-		m, err := Parse(data)
+		m, err := parseFile(name, data)
+		if err == nil {
+			err = c.add(m)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("catalog file %q: %w", name, err)
 		}
-		if want := m.ID + ".yaml"; name != want {
-			return nil, fmt.Errorf("catalog file %q holds model %q: call it %q", name, m.ID, want)
-		}
-		if err := c.add(m); err != nil {
-			return nil, fmt.Errorf("catalog file %q: %w", name, err)
-		}
 	}
-	slices.Sort(c.ids)
 	return c, nil
 }
 
-func (c *Catalog) add(m model.Model) error {
-	for _, name := range slices.Concat([]string{m.ID, m.HubID}, m.Aliases) {
-		if name == "" {
-			continue // a model of one's own has no hub
-		}
-		key := strings.ToLower(name)
-		if other, taken := c.byName[key]; taken && other.ID != m.ID {
-			return fmt.Errorf("the name %q belongs to model %q already", name, other.ID)
-		}
-		c.byName[key] = m
+// parseFile reads a file that is called after its model.
+func parseFile(name string, data []byte) (model.Model, error) {
+	m, err := Parse(data)
+	if err != nil {
+		return m, err
 	}
-	c.ids = append(c.ids, m.ID)
+	if want := m.ID + suffix; name != want {
+		return m, fmt.Errorf("it holds model %q: call it %q", m.ID, want)
+	}
+	return m, nil
+}
+
+// add takes a model in whole, or not at all.
+func (c *Catalog) add(m model.Model) error {
+	for _, name := range m.Names() {
+		other, taken := c.byName[strings.ToLower(name)]
+		switch {
+		case !taken:
+			continue
+		case c.places[other.ID] != "":
+			return fmt.Errorf("the name %q belongs to model %q of %s already", name, other.ID, c.places[other.ID])
+		}
+		return fmt.Errorf("the name %q belongs to model %q already", name, other.ID)
+	}
+	for _, name := range m.Names() {
+		c.byName[strings.ToLower(name)] = m
+	}
+	at, _ := slices.BinarySearch(c.ids, m.ID)
+	c.ids = slices.Insert(c.ids, at, m.ID)
 	return nil
 }
 
 // IDs are the ids of all models, sorted.
 func (c *Catalog) IDs() []string {
-	return slices.Clone(c.ids)
+	if c.below == nil {
+		return slices.Clone(c.ids)
+	}
+	all := append(c.below.IDs(), c.ids...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Lookup finds a model by id, alias or hub id, in any case.
 func (c *Catalog) Lookup(name string) (model.Model, bool) {
-	m, ok := c.byName[strings.ToLower(name)]
-	return m, ok
+	key := strings.ToLower(name)
+	for l := c; l != nil; l = l.below {
+		if m, ok := l.byName[key]; ok {
+			return m, true
+		}
+	}
+	return model.Model{}, false
 }

@@ -10,5 +10,5 @@ import (
 func (c *Catalog) Near(name string) []string {
 	name = strings.ToLower(name)
 	// The owner of a hub id is no part of our ids.
-	return near.Names(name[strings.LastIndex(name, "/")+1:], c.ids)
+	return near.Names(name[strings.LastIndex(name, "/")+1:], c.IDs())
 }

@@ -92,6 +92,9 @@ var (
 	validAlias = regexp.MustCompile(`^[A-Za-z0-9][\w./-]*$`)
 )
 
+// IsHubID is true of a name of the form owner/name.
+func IsHubID(name string) bool { return validHubID.MatchString(name) && len(name) <= mostName }
+
 // Parse reads one catalog file and says everything that is wrong with it.
 func Parse(data []byte) (model.Model, error) {
 	var e entry

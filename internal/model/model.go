@@ -67,6 +67,14 @@ type Model struct {
 	Tuning *Tuning
 }
 
+// Names are all names under which a Workspace may ask for the model: id, hub id, aliases.
+func (m Model) Names() []string {
+	if m.HubID == "" { // a model of one's own
+		return append([]string{m.ID}, m.Aliases...)
+	}
+	return append([]string{m.ID, m.HubID}, m.Aliases...)
+}
+
 // Chat is how conversations become prompts and prompts become answers, unless a
 // request says otherwise. Empty fields leave it to the files of the model.
 type Chat struct {

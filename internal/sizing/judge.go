@@ -67,10 +67,29 @@ func Notes(ws *v1beta1.Workspace) []string {
 // FindModel finds the model of a preset.
 func FindModel(models *catalog.Catalog, name string) (model.Model, *Objection) {
 	found, ok := models.Lookup(name)
+	if broken := models.InTheWay(name); len(broken) > 0 {
+		var files []string
+		for _, b := range broken {
+			files = append(files, b.Error())
+		}
+		return found, &Objection{Condition: v1beta1.InvalidCatalog(name, files), Waits: true}
+	}
 	if !ok {
 		return found, object(v1beta1.ModelNotFound(name, models.Near(name)))
 	}
 	return found, nil
+}
+
+// OriginNotes say of a model that it is not one of the shipped ones.
+func OriginNotes(models *catalog.Catalog, m model.Model) []string {
+	place, hides := models.Origin(m.ID)
+	switch {
+	case place == "":
+		return nil
+	case hides:
+		return []string{fmt.Sprintf("its facts are those of %s, and not those that the same name has elsewhere", place)}
+	}
+	return []string{"its facts are those of " + place}
 }
 
 // FindTunable finds the model of a tuning and what is known of tuning it.

@@ -63,7 +63,7 @@ func (r *Reading) readServing(known Facts, ws *v1beta1.Workspace, config *corev1
 	if r.Model, no = FindModel(known.Models, ws.Inference.Preset.Name); no != nil {
 		return no
 	}
-	r.Notes = Notes(ws)
+	r.Notes = append(Notes(ws), OriginNotes(known.Models, r.Model)...)
 	if r.Adapters, no = Adapters(ws, r.Model, false); no != nil {
 		return no
 	}

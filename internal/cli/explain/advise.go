@@ -18,6 +18,7 @@ func steps() map[string]string {
 	return map[string]string{
 		chain.ReasonDeleting:                   "Wait until its nodes and children are gone; if it stays, see what holds it: `PROGRAM nodes ON`, `kubectl get workspace NAME ON -o jsonpath='{.metadata.finalizers}'`",
 		v1beta1.ReasonModelNotFound:            "Correct inference.preset.name: EDIT",
+		v1beta1.ReasonInvalidCatalog:           "Correct the catalog at the place that the condition names; it is read again at once: `kubectl get configmaps ON -l kaito.sh/catalog=true`",
 		v1beta1.ReasonNotYetSupported:          "Remove the fields that the condition names: EDIT",
 		v1beta1.ReasonInvalidSelector:          "Create the Workspace anew with a resource.labelSelector that names a label, because it cannot be changed: `kubectl delete workspace NAME ON`, edit the manifest, apply it",
 		v1beta1.ReasonInvalidTemplate:          "Correct inference.template: EDIT",

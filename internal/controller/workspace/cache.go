@@ -93,8 +93,8 @@ func shrinkContainers(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	return out
 }
 
-// shrinkConfigMap keeps the content of what may be ours or a configuration for a
-// Workspace; of the others it is enough to know that they are there.
+// shrinkConfigMap keeps the content of what may be ours, a configuration for a
+// Workspace, or a catalog; of the others it is enough to know that they are there.
 func shrinkConfigMap(object any) (any, error) {
 	m, ok := object.(*corev1.ConfigMap)
 	if !ok {
@@ -102,7 +102,7 @@ func shrinkConfigMap(object any) (any, error) {
 	}
 	_, inference := m.Data[v1beta1.ConfigKeyInference]
 	_, tuning := m.Data[v1beta1.ConfigKeyTuning]
-	if m.Labels[v1beta1.LabelWorkspace] == "" && !inference && !tuning {
+	if m.Labels[v1beta1.LabelWorkspace] == "" && !inference && !tuning && !isCatalog(m) {
 		return &corev1.ConfigMap{ObjectMeta: identity(m, nil)}, nil
 	}
 	return kube.Shrink(m)

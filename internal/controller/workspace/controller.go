@@ -56,6 +56,7 @@ type Reconciler struct {
 	tunings  Tunings
 	meter    Meter
 	echoes   *echoes
+	catalogs *catalogs
 }
 
 // Inputs are what a Reconciler is made of.
@@ -110,6 +111,7 @@ func New(in Inputs) *Reconciler {
 	return &Reconciler{
 		planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, claims: in.Claims, nodes: in.NodeWriter, record: in.Recorder, clock: in.Clock,
 		startups: in.Startups, tunings: in.Tunings, meter: in.Meter, echoes: &echoes{},
+		catalogs: newCatalogs(in.Planner.Catalog, in.Planner.Sources.Namespace),
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 
 // Planner decides. It holds what is the same for every Workspace.
 type Planner struct {
-	// Catalog is the models that are known.
+	// Catalog is the models that are shipped.
 	Catalog *catalog.Catalog
 	// Instances is what is published of the nodes that do not say what their GPUs are.
 	Instances *instance.Table
@@ -102,6 +102,9 @@ type thought struct {
 
 // decide is pure: the same observation gives the same decision.
 func (p Planner) decide(o observed) decision {
+	if o.models != nil {
+		p.Catalog = o.models
+	}
 	if o.ws.Tuning != nil {
 		return p.decideTuning(o)
 	}
@@ -173,7 +176,7 @@ func findModel(p Planner, t *thought) bool {
 	if t.object(no) {
 		return true
 	}
-	t.model, t.notes = found, sizing.Notes(t.ws)
+	t.model, t.notes = found, append(sizing.Notes(t.ws), sizing.OriginNotes(p.Catalog, found)...)
 	t.accepted = v1beta1.Accepted(found.ID, t.notes...)
 	return false
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/nodeclaim"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/sizing"
@@ -48,6 +49,8 @@ type observed struct {
 	// is there when it has a key of v1beta1.ConfigKeyInference or ConfigKeyTuning. Nil: it
 	// names none, or there is none of that name.
 	config *corev1.ConfigMap
+	// models are those that the Workspace may name; nil are those that are shipped.
+	models *catalog.Catalog
 	// have are the children that stand in the cluster.
 	have map[handle]client.Object
 	// strangers name objects of others that stand where a child belongs, leftovers
@@ -64,14 +67,10 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 	if err := r.cached.Get(ctx, key, o.ws); err != nil {
 		return o, err
 	}
-	if err := r.observeClaims(ctx, key, &o); err != nil {
-		return o, err
-	}
-	if err := r.observeNodes(ctx, &o); err != nil {
-		return o, err
-	}
-	if err := r.observeConfig(ctx, &o); err != nil {
-		return o, err
+	for _, look := range []func(context.Context, *observed) error{r.observeClaims, r.observeNodes, r.observeConfig, r.observeCatalogs} {
+		if err := look(ctx, &o); err != nil {
+			return o, err
+		}
 	}
 	var pods corev1.PodList
 	mine := append(asItIs(), client.InNamespace(key.Namespace), client.MatchingFields{workspaceIndex: key.Name})
@@ -123,8 +122,8 @@ func made(n corev1.Node) bool { return n.Labels[nodeclaim.LabelNodePool] == node
 
 // observeClaims reads the NodeClaims. A Workspace on nodes of its user's own needs them
 // only to clean up after an earlier one.
-func (r *Reconciler) observeClaims(ctx context.Context, key types.NamespacedName, o *observed) error {
-	all, known, err := r.claims.Of(ctx, key)
+func (r *Reconciler) observeClaims(ctx context.Context, o *observed) error {
+	all, known, err := r.claims.Of(ctx, client.ObjectKeyFromObject(o.ws))
 	if err != nil && provisions(o.ws) {
 		return err
 	}

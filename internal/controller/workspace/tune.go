@@ -101,6 +101,7 @@ func findTunable(p Planner, t *thought) bool {
 	if t.object(no) {
 		return true
 	}
+	t.notes = append(t.notes, sizing.OriginNotes(p.Catalog, found)...)
 	if found.Tuning.Note != "" {
 		t.notes = append(t.notes, found.Tuning.Note)
 	}

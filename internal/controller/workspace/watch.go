@@ -35,6 +35,8 @@ const (
 	anyLabel      = "*"
 	// labelIndex finds nodes by each of their labels.
 	labelIndex = "label"
+	// catalogIndex finds the ConfigMaps that hold models.
+	catalogIndex = "catalog"
 	// workspaceIndex finds pods by their Workspace.
 	workspaceIndex = "workspace"
 )
@@ -47,6 +49,12 @@ func index(ctx context.Context, to client.FieldIndexer) error {
 		}),
 		to.IndexField(ctx, &v1beta1.Workspace{}, selectorIndex, func(o client.Object) []string {
 			return []string{mustHave(o.(*v1beta1.Workspace).Resource.LabelSelector)}
+		}),
+		to.IndexField(ctx, &corev1.ConfigMap{}, catalogIndex, func(o client.Object) []string {
+			if isCatalog(o) {
+				return []string{yes}
+			}
+			return nil
 		}),
 		to.IndexField(ctx, &corev1.Node{}, labelIndex, func(o client.Object) []string { return pairs(o.GetLabels()) }),
 		to.IndexField(ctx, &corev1.Pod{}, workspaceIndex, func(o client.Object) []string {
@@ -116,10 +124,11 @@ func byLabel(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 }
 
-// byConfig finds the Workspaces that name a ConfigMap.
+// byConfig finds the Workspaces that name a ConfigMap, or that may name a model in it.
 func (r *Reconciler) byConfig(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.lookUp(ctx, o, func(*v1beta1.Workspace) bool { return true },
+	named := r.lookUp(ctx, o, func(*v1beta1.Workspace) bool { return true },
 		client.InNamespace(o.GetNamespace()), client.MatchingFields{configIndex: o.GetName()})
+	return append(named, r.byCatalog(ctx, o)...)
 }
 
 // byNode finds the Workspaces that a node may serve. For an update it is asked
@@ -182,6 +191,6 @@ func configNews() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok1 := e.ObjectOld.(*corev1.ConfigMap)
 		after, ok2 := e.ObjectNew.(*corev1.ConfigMap)
-		return !ok1 || !ok2 || !maps.Equal(before.Data, after.Data)
+		return !ok1 || !ok2 || isCatalog(before) != isCatalog(after) || !maps.Equal(before.Data, after.Data)
 	}}
 }
