@@ -26,6 +26,7 @@ type options struct {
 	types                []string
 	context, concurrency int
 	prices               string
+	catalog              string
 	output               string
 	explain, manifest    bool
 }
@@ -84,6 +85,7 @@ least memory, or the cheapest of those where --prices names a file:
 	flags.StringSliceVar(&o.types, "instance-types", nil, "`NAMES` of the types to plan for, with commas (default: all that are known)")
 	flags.IntVar(&o.context, "context", 0, "`TOKENS` that prompt and answer of a request share (default: the model's, or what fits)")
 	flags.IntVar(&o.concurrency, "concurrency", 0, "`REQUESTS` at once for which the KV cache shall have room (default: as many as fit)")
+	flags.StringVar(&o.catalog, "catalog", "", "`FILE` or folder with catalog files of models of your own, as kaito model import writes them")
 	flags.StringVar(&o.prices, "prices", "", "`FILE` with the price of an hour by type; the cheapest plan comes first")
 	flags.StringVarP(&o.output, "output", "o", o.output, "`FORMAT`: table, json or yaml")
 	flags.BoolVar(&o.explain, "explain", false, "print the arithmetic of the best plan as well")
@@ -150,6 +152,11 @@ func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 	known, err := load()
 	if err != nil {
 		return err
+	}
+	if o.catalog != "" {
+		if known.models, err = withOwn(known.models, o.catalog); err != nil {
+			return err
+		}
 	}
 	if o.file != "" {
 		return o.runFile(cmd, sh, known)
