@@ -64,6 +64,9 @@ func (c *Catalog) With(sources []Source, check func(model.Model) error) *Catalog
 	return layer
 }
 
+// Broken are the files of this layer that cannot be used, in the order in which they were read.
+func (c *Catalog) Broken() []Broken { return slices.Clone(c.broken) }
+
 // Origin says where the model with an id comes from: the place of a source, or nothing for
 // one that is shipped. Hides is true where models below have a name of it too.
 func (c *Catalog) Origin(id string) (place string, hides bool) {

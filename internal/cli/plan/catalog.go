@@ -10,45 +10,63 @@ import (
 	"kaito.sh/kaito/internal/engine"
 )
 
+// ownFiles are catalog files: their texts and where they are, by the name that each would
+// have in a folder.
+type ownFiles struct{ texts, where map[string]string }
+
 // withOwn puts the models of a catalog file, or of a folder of such files, before those that
-// are shipped, as a ConfigMap does for the operator. A file that is given by its name may have
-// any; in a folder it is called after its model, or it is an error.
+// are shipped, as a ConfigMap does for the operator.
 func withOwn(models *catalog.Catalog, name string) (*catalog.Catalog, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("look at the catalog: %w", err)
 	}
-	files := map[string]string{}
+	own := ownFiles{map[string]string{}, map[string]string{}}
 	if info.IsDir() {
-		found, err := filepath.Glob(filepath.Join(name, "*.yaml"))
-		if err != nil {
-			return nil, fmt.Errorf("list the catalog %q: %w", name, err)
-		}
-		if len(found) == 0 {
-			return nil, fmt.Errorf("the catalog %q has no file *.yaml", name)
-		}
-		for _, file := range found {
-			data, err := readFile("catalog file", file)
-			if err != nil {
-				return nil, err
-			}
-			files[filepath.Base(file)] = string(data)
-		}
+		err = own.readFolder(name)
 	} else {
-		data, err := readFile("catalog file", name)
-		if err != nil {
-			return nil, err
-		}
-		m, err := catalog.Parse(data)
-		if err != nil {
-			return nil, fmt.Errorf("catalog file %q: %w", name, err)
-		}
-		files[m.ID+".yaml"] = string(data)
+		err = own.readFile(name)
 	}
-	all := models.With([]catalog.Source{{Place: fmt.Sprintf("catalog %q", name), Files: files}}, engine.CheckFacts)
+	if err != nil {
+		return nil, err
+	}
+	all := models.With([]catalog.Source{{Place: fmt.Sprintf("catalog %q", name), Files: own.texts}}, engine.CheckFacts)
 	var errs []error
 	for _, b := range all.Broken() {
-		errs = append(errs, b)
+		errs = append(errs, fmt.Errorf("catalog file %q: %w", own.where[b.Key], b.Err))
 	}
 	return all, errors.Join(errs...)
+}
+
+// readFolder reads all files of a folder, each of which is called after its model.
+func (o ownFiles) readFolder(dir string) error {
+	found, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return fmt.Errorf("list the catalog %q: %w", dir, err)
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("the catalog %q has no file *.yaml", dir)
+	}
+	for _, name := range found {
+		data, err := readFile("catalog file", name)
+		if err != nil {
+			return err
+		}
+		o.texts[filepath.Base(name)], o.where[filepath.Base(name)] = string(data), name
+	}
+	return nil
+}
+
+// readFile reads one file, which may be called anything.
+func (o ownFiles) readFile(name string) error {
+	data, err := readFile("catalog file", name)
+	if err != nil {
+		return err
+	}
+	m, err := catalog.Parse(data)
+	if err != nil {
+		return fmt.Errorf("catalog file %q: %w", name, err)
+	}
+	o.texts[m.ID+".yaml"], o.where[m.ID+".yaml"] = string(data), name
+	return nil
 }

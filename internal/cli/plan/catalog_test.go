@@ -57,7 +57,7 @@ func TestACatalogThatIsNoneIsTold(t *testing.T) {
 		"a file that is not there":            {"/no/catalog.yaml", "look at the catalog: stat /no/catalog.yaml"},
 		"a folder without one":                {t.TempDir(), "has no file *.yaml"},
 		"a file with a fact that is none":     {file(t, "a.yaml", strings.Replace(own, "context: 8192", "context: -1", 1)), "context -1 is not between 1 and"},
-		"a flag that no engine has":           {file(t, "a.yaml", own+"vllm: {tool-call-parsr: hermes}\n"), `"tool-call-parsr"`},
+		"a flag that no engine has":           {file(t, "a.yaml", own+"vllm: {tool-call-parsr: hermes}\n"), "vllm.tool-call-parsr is no flag of vllm"},
 		"a file that is called after another": {filepath.Dir(file(t, "other.yaml", own)), `call it "harbour-7b.yaml"`},
 	} {
 		t.Run(name, func(t *testing.T) {
