@@ -43,6 +43,9 @@ const (
 	// AnnotationIgnoredImage on a StatefulSet is the value of presetOptions.image that was
 	// found to hold no model, so that it is not tried again.
 	AnnotationIgnoredImage = "kaito.sh/ignored-image"
+	// AnnotationGPUsOfNode on a StatefulSet is how many GPUs of a node its plan was made within,
+	// because other pods had the rest: while its pods run it takes no more.
+	AnnotationGPUsOfNode = "kaito.sh/gpus-of-node"
 	// AnnotationEnableLB on a Workspace, with value True, makes its Service a load balancer.
 	AnnotationEnableLB = "kaito.sh/enablelb"
 	// AnnotationRunID on a Job, and on the StatefulSet that serves its adapter, is the run that it belongs to.

@@ -51,6 +51,7 @@ func rooms() map[string]room {
 		"internal/dataset/source":   {keys: []string{"internal/dataset"}, bans: cluster},
 		"internal/catalog":          {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
 		"internal/instance":         {keys: []string{"internal/model", "internal/near"}, bans: join(pure, []string{"k8s.io"})},
+		"internal/nodeshape":        {keys: []string{"internal/model", "internal/instance"}, bans: pure},
 		"internal/estimate":         {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/engine":           {keys: []string{"internal/model", "internal/near", "internal/engine"}, bans: pure},
 		"internal/tuning":           {keys: []string{"internal/model", "internal/near", "internal/runner/contract"}, bans: join(pure, []string{"k8s.io"})},
@@ -73,7 +74,7 @@ func rooms() map[string]room {
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
-				"internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/sizing", "internal/tuning", "internal/nodeclaim",
+				"internal/nodeshape", "internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/sizing", "internal/tuning", "internal/nodeclaim",
 			},
 			bans: machine,
 		},

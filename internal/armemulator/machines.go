@@ -22,6 +22,8 @@ type Machine struct {
 	Size       string `json:"size"`
 	// GPUs is how many its node will show.
 	GPUs int `json:"gpus,omitempty"`
+	// GPUResource is what its device plugin calls them; empty is NVIDIA's.
+	GPUResource string `json:"gpuResource,omitempty"`
 	// Labels and Taints are what its node joins with; taints as key=value:effect.
 	Labels map[string]string `json:"labels,omitempty"`
 	Taints []string          `json:"taints,omitempty"`

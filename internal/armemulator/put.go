@@ -140,7 +140,7 @@ func (e *Emulator) machine(p *pool, d destiny) Machine {
 	size := e.sizes[strings.ToLower(p.Size)]
 	m := Machine{
 		Node: e.nodeName(p.Name, index), ProviderID: e.providerID(p.Name, index), ResourceID: e.resourceID(p.Name, index),
-		Pool: p.Name, Size: size.Name, GPUs: size.GPUs, Labels: e.nodeLabels(p, size, index), NoNode: d.noNode,
+		Pool: p.Name, Size: size.Name, GPUs: size.GPUs, GPUResource: size.gpuResource(), Labels: e.nodeLabels(p, size, index), NoNode: d.noNode,
 	}
 	if d.noGPU {
 		m.GPUs = 0
@@ -186,7 +186,15 @@ func (e *Emulator) nodeLabels(p *pool, size Size, index int) map[string]string {
 	return labels
 }
 
+// gpuLabels are those of the vendor's own labeller.
 func gpuLabels(size Size) map[string]string {
+	if size.Target != "" {
+		const half, mibPerGiB = 512, 1024
+		return map[string]string{
+			"amd.com/gpu.product-name": strings.ReplaceAll(size.Product, "-", "_"),
+			"amd.com/gpu.vram":         strconv.Itoa((size.MemoryMiB+half)/mibPerGiB) + "G",
+		}
+	}
 	labels := map[string]string{
 		"accelerator": "nvidia", "kubernetes.azure.com/accelerator": "nvidia",
 		"nvidia.com/gpu.count": strconv.Itoa(size.GPUs), "nvidia.com/gpu.product": size.Product,

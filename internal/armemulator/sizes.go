@@ -21,8 +21,18 @@ type Size struct {
 	Product    string `json:"product,omitempty"`
 	MemoryMiB  int    `json:"memoryMiB,omitempty"`
 	Capability string `json:"capability,omitempty"`
+	// Target is the instruction set of AMD's GPUs; of a size with one they are AMD's.
+	Target string `json:"target,omitempty"`
 	// Retired sizes are sold no more.
 	Retired bool `json:"retired,omitempty"`
+}
+
+// gpuResource is what AMD's device plugin calls the GPUs of a size with such; else empty.
+func (s Size) gpuResource() string {
+	if s.Target == "" {
+		return ""
+	}
+	return "amd.com/gpu"
 }
 
 // Quotas are limits in virtual CPUs; one that is not there is no limit.
@@ -52,7 +62,7 @@ func knownSizes(table *instance.Table, added []Size) map[string]Size {
 		shape := t.Shape()
 		add(Size{
 			Name: t.Name, VCPUs: t.CPUs, GPUs: t.GPUs, Product: strings.ReplaceAll(t.GPU, " ", "-"),
-			MemoryMiB: int(shape.Memory >> 20), Capability: t.Capability, Retired: t.Retired,
+			MemoryMiB: int(shape.Memory >> 20), Capability: t.Capability, Target: t.Target, Retired: t.Retired,
 		})
 	}
 	for _, s := range added {

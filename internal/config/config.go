@@ -20,8 +20,10 @@ type Operator struct {
 	RunnerImage string
 	// LlamacppImage is the image of llama.cpp's server.
 	LlamacppImage string
-	// VLLMImage is the image of vLLM's server.
-	VLLMImage string
+	// VLLMImage is the image of vLLM's server, VLLMROCmImage that for AMD's GPUs.
+	VLLMImage, VLLMROCmImage string
+	// AMDGroups are the ids of the groups that own the devices of AMD's GPUs on nodes.
+	AMDGroups []int64
 	// GateImage reads, checks and tokenizes data sets.
 	GateImage string
 	// TunerImage trains on CPUs, TunerGPUImage on GPUs.
@@ -58,6 +60,9 @@ func (o *Operator) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.RunnerImage, "runner-image", "", "image that holds kaito-runner (required)")
 	flags.StringVar(&o.LlamacppImage, "llamacpp-image", "", "image of llama.cpp's server (required)")
 	flags.StringVar(&o.VLLMImage, "vllm-image", "vllm/vllm-openai:v0.33.0", "image of vLLM's server")
+	flags.StringVar(&o.VLLMROCmImage, "vllm-rocm-image", "vllm/vllm-openai-rocm:v0.33.0", "image of vLLM's server for AMD's GPUs")
+	flags.Int64SliceVar(&o.AMDGroups, "amd-groups", []int64{44, 109},
+		"ids of the groups that own /dev/kfd and /dev/dri on nodes with AMD's GPUs, video and render (repeat or separate by commas)")
 	flags.StringVar(&o.GateImage, "gate-image", "", "image that reads, checks and tokenizes data sets (required)")
 	flags.StringVar(&o.TunerImage, "tuner-image", "", "image that trains on CPUs (required)")
 	flags.StringVar(&o.TunerGPUImage, "tuner-gpu-image", "registry.local:5000/kaito/tuner-gpu:dev", "image that trains on GPUs")
@@ -85,6 +90,7 @@ func (o *Operator) Check() error {
 		checkImage("--runner-image", o.RunnerImage),
 		checkImage("--llamacpp-image", o.LlamacppImage),
 		checkImage("--vllm-image", o.VLLMImage),
+		checkImage("--vllm-rocm-image", o.VLLMROCmImage),
 		checkImage("--gate-image", o.GateImage),
 		checkImage("--tuner-image", o.TunerImage),
 		checkImage("--tuner-gpu-image", o.TunerGPUImage),
@@ -99,6 +105,11 @@ func (o *Operator) Check() error {
 	for _, cidr := range o.FetchAllowCIDRs {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
 			errs = append(errs, fmt.Errorf("--fetch-allow-cidrs %q is no range of addresses: say for example 10.0.0.0/8", cidr))
+		}
+	}
+	for _, group := range o.AMDGroups {
+		if group < 1 || group > 1<<31-1 {
+			errs = append(errs, fmt.Errorf("--amd-groups %d is no group: say ids from 1 to 2147483647, such as 44,109", group))
 		}
 	}
 	if o.LeaderElect && o.Namespace == "" {

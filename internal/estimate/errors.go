@@ -55,15 +55,19 @@ type Offer struct {
 	GPUs int
 	// Each is the memory of each, in GB as it is sold.
 	Each int
+	// Slice is true of one slice of a GPU; Each is then its own memory.
+	Slice bool
 }
 
 // GPUsTooSmallError says by how much a model misses the GPUs of a node.
 type GPUsTooSmallError struct {
 	// Model is the id of the model, Node the name of the node.
 	Model, Node string
-	// GPUs is how many of them the model can use, Product what they are called.
+	// GPUs is how many of them the model can use, Product what they are called; Slice is their
+	// profile where they are slices of GPUs, of which a model uses one.
 	GPUs    int
 	Product string
+	Slice   string
 	// Context is what was to fit.
 	Context int
 	// Need is what model, cache and engine take of all GPUs; Has is what the engine may use of them.
@@ -91,6 +95,12 @@ func offered(all []Offer) string {
 	var parts []string
 	for i, o := range all {
 		switch {
+		case o.Slice:
+			parts = append(parts, fmt.Sprintf("1 slice with %d GB", o.Each))
+		case i > 0 && all[i-1].Slice && o.GPUs == 1:
+			parts = append(parts, fmt.Sprintf("1 whole GPU with %d GB", o.Each))
+		case i > 0 && all[i-1].Slice:
+			parts = append(parts, fmt.Sprintf("%d whole GPUs with %d GB each", o.GPUs, o.Each))
 		case i > 0:
 			parts = append(parts, fmt.Sprintf("%d with %d GB each", o.GPUs, o.Each))
 		case o.GPUs == 1:
@@ -113,14 +123,14 @@ func gpusTooSmall(m model.Model, wish model.Wish, node model.NodeShape, count in
 	cost := costOn(m, wish, count)
 	cache := model.Bytes(count) * cost.of(context)
 	return &GPUsTooSmallError{
-		Model: m.ID, Node: node.Name, GPUs: count, Product: node.GPUs.Product, Context: context,
-		Need: fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead + cache, Has: has, Fits: advice(m, wish, context), Assumed: assumed,
+		Model: m.ID, Node: node.Name, GPUs: count, Product: node.GPUs.Product, Slice: node.GPUs.Slice, Context: context,
+		Need: fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead + cache, Has: has, Fits: adviceFor(m, wish, context, node.GPUs), Assumed: assumed,
 	}
 }
 
 // withFullContext says where the whole context would fit.
-func withFullContext(m model.Model, wish model.Wish) string {
-	fits := advice(m, wish, m.Context)
+func withFullContext(m model.Model, wish model.Wish, on model.GPUs) string {
+	fits := adviceFor(m, wish, m.Context, on)
 	if len(fits) == 0 {
 		return fmt.Sprintf("the model's %d need more than 8 GPUs of any size", m.Context)
 	}
@@ -149,12 +159,18 @@ func (e *CapabilityError) Error() string {
 
 // UnknownGPUError says that a node does not say what its GPUs are.
 type UnknownGPUError struct {
-	// Node is the name of the node.
-	Node string
+	// Node is the name of the node, Vendor that of its GPUs; empty is NVIDIA.
+	Node   string
+	Vendor model.Vendor
+	// Product is what they are called, or empty.
+	Product string
 }
 
 // Error says how a node is made to say it.
 func (e *UnknownGPUError) Error() string {
+	if e.Vendor == model.AMD {
+		return e.amd()
+	}
 	return fmt.Sprintf("node %q does not say how much memory its GPUs have and of which compute capability they are: "+
 		"install NVIDIA GPU feature discovery, or set its labels nvidia.com/gpu.memory, nvidia.com/gpu.compute.major and nvidia.com/gpu.compute.minor", e.Node)
 }

@@ -3,6 +3,7 @@
 package estimate
 
 import (
+	"errors"
 	"slices"
 
 	"kaito.sh/kaito/internal/model"
@@ -17,7 +18,28 @@ const (
 // Best plans a model for the best that the nodes offer, and names the nodes that
 // can hold that plan, sorted. A node that joins changes the plan only if it can
 // do more than every other, so pods do not roll because a small node came.
+//
+// It plans for the GPUs that are free. Where nothing fits on those, it plans as if none were
+// taken, and the pods wait for them: the plan's note says so.
 func Best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Plan, []string, error) {
+	plan, names, err := best(m, wishes, nodes)
+	if !anyTaken(nodes) {
+		return plan, names, err
+	}
+	alone, allNames, unfit := best(m, wishes, untaken(nodes))
+	switch {
+	case unfit != nil:
+		return model.Plan{}, nil, unfit
+	case err != nil:
+		alone.Note = noted(waitsFor(nodes, alone), alone.Note)
+		return alone, allNames, nil
+	case better(alone, plan):
+		plan = within(plan, nodes)
+	}
+	return plan, names, nil
+}
+
+func best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Plan, []string, error) {
 	var best model.Plan
 	var closest error
 	for _, n := range bySize(nodes) {
@@ -39,7 +61,7 @@ func Best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Pl
 		}
 	}
 	slices.Sort(names)
-	return best, names, nil
+	return best, slices.Compact(names), nil
 }
 
 // OnNode plans a model for one node: vLLM on its GPUs where there are any, else
@@ -59,8 +81,9 @@ func OnNode(m model.Model, wishes model.Wishes, node model.NodeShape) (model.Pla
 		return plan, err
 	}
 	plan, unfit := OnGPU(m, wishes[engineVLLM], node)
-	if unfit == nil || !gguf {
-		return plan, unfit
+	var taken *TakenError
+	if unfit == nil || !gguf || errors.As(unfit, &taken) {
+		return plan, unfit // GPUs that are taken may become free
 	}
 	// A model that the GPUs cannot take may still run beside them.
 	plan, err := onCPU()
@@ -84,5 +107,5 @@ func holds(n model.NodeShape, p model.Plan) bool {
 	if n.Memory < p.Memory.Total() || n.CPU < p.CPU || n.Disk > 0 && n.Disk < p.Disk {
 		return false
 	}
-	return p.GPU == nil || n.GPUs.Kind == p.GPU.Kind && n.GPUs.Count >= p.GPU.Count && n.GPUs.Memory >= p.GPU.Each
+	return p.GPU == nil || ofPlan(n.GPUs, *p.GPU) && n.GPUs.Free() >= p.GPU.Count && n.GPUs.Memory >= p.GPU.Each
 }

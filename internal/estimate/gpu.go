@@ -78,12 +78,9 @@ func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	if err := usable(m, node); err != nil {
 		return model.Plan{}, err
 	}
-	counts := spreads(m, node.GPUs.Count)
-	if wish.GPUs > 0 {
-		if !divides(m, wish.GPUs) || wish.GPUs > node.GPUs.Count {
-			return model.Plan{}, &SpreadError{Model: m.ID, Node: node.Name, Want: wish.GPUs, Possible: counts}
-		}
-		counts = []int{wish.GPUs}
+	counts, err := spreadsOn(m, wish, node)
+	if err != nil {
+		return model.Plan{}, err
 	}
 	var best gpuFit
 	for _, n := range counts {
@@ -108,6 +105,9 @@ func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 // usable says why vLLM cannot use the GPUs of a node.
 func usable(m model.Model, node model.NodeShape) error {
 	g := node.GPUs
+	if g.Vendor() == model.AMD {
+		return usableAMD(m, node)
+	}
 	if g.Memory == 0 || !g.Capability.Known() {
 		return &UnknownGPUError{Node: node.Name}
 	}
@@ -217,7 +217,8 @@ func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (mo
 		Memory: model.Memory{Overhead: hostMemory + hostPerGPU*model.Bytes(f.count) + runnerOverhead, Adapters: adaptersBesideGPU(adapters), Shared: sharedPerGPU * model.Bytes(f.count)},
 		Disk:   hostCaches,
 		GPU: &model.GPUPlan{
-			Count: f.count, Kind: node.GPUs.Kind, Product: node.GPUs.Product, Capability: node.GPUs.Capability,
+			Count: f.count, Resource: node.GPUs.Resource, Slice: node.GPUs.Slice,
+			Kind: node.GPUs.Kind, Product: node.GPUs.Product, Capability: node.GPUs.Capability,
 			Each: node.GPUs.Memory, Utilisation: utilisation(wish), Memory: f.memory,
 		},
 	}
@@ -228,7 +229,7 @@ func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (mo
 		}
 	}
 	if f.context < m.Context && wish.Context == 0 {
-		plan.Note = "the context is what fits: " + withFullContext(m, wish)
+		plan.Note = "the context is what fits: " + withFullContext(m, wish, node.GPUs)
 	}
 	return plan, nil
 }

@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"kaito.sh/kaito/internal/model"
@@ -9,7 +10,17 @@ import (
 
 // Tune plans a training for the best that the nodes offer, and names the nodes that
 // can hold that plan, sorted.
+//
+// It plans for the GPUs that are free; where none are, as if none were taken, and the pod waits.
 func Tune(m model.Model, load model.TuneLoad, nodes []model.NodeShape) (model.TunePlan, []string, error) {
+	plan, names, err := tune(m, load, nodes)
+	if err == nil || !anyTaken(nodes) {
+		return plan, names, err
+	}
+	return tune(m, load, untaken(nodes))
+}
+
+func tune(m model.Model, load model.TuneLoad, nodes []model.NodeShape) (model.TunePlan, []string, error) {
 	var best model.TunePlan
 	var closest error
 	for _, n := range bySize(nodes) {
@@ -31,7 +42,7 @@ func Tune(m model.Model, load model.TuneLoad, nodes []model.NodeShape) (model.Tu
 		}
 	}
 	slices.Sort(names)
-	return best, names, nil
+	return best, slices.Compact(names), nil
 }
 
 // TuneOnNode plans a training for one node: on a GPU where there is one that can, else
@@ -44,8 +55,9 @@ func TuneOnNode(m model.Model, load model.TuneLoad, node model.NodeShape) (model
 		return tuneOnCPU(m, load, node)
 	}
 	plan, unfit := tuneOnGPU(m, load, node)
-	if unfit == nil {
-		return plan, nil
+	var taken *TakenError
+	if unfit == nil || errors.As(unfit, &taken) {
+		return plan, unfit // a GPU that is taken may become free
 	}
 	// A model that the GPUs cannot take may still be trained beside them.
 	plan, err := tuneOnCPU(m, load, node)
@@ -77,7 +89,8 @@ func canTrain(n model.NodeShape, p model.TunePlan) bool {
 	if n.Memory < p.Memory.Total()+besideMemory || n.CPU < p.CPU+besideCPU || n.Disk > 0 && n.Disk < p.Disk {
 		return false
 	}
-	return p.GPU == nil || n.GPUs.Kind == p.GPU.Kind && n.GPUs.Count >= p.GPU.Count && n.GPUs.Memory >= p.GPU.Each
+	g := n.GPUs
+	return p.GPU == nil || g.Kind == p.GPU.Kind && g.Resource == p.GPU.Resource && g.Free() >= p.GPU.Count && g.Memory >= p.GPU.Each
 }
 
 // What a training takes of any machine. The figures are those of SmolLM2-135M with

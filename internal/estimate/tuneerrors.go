@@ -67,6 +67,18 @@ func (e *TuneCapabilityError) Error() string {
 		e.Node, e.Product, e.Has, e.Least, e.Model)
 }
 
+// TuneVendorError says that nothing trains on the GPUs of a vendor.
+type TuneVendorError struct {
+	// Model is the id of the model, Node the name of the node, Product what its GPUs are called.
+	Model, Node, Product string
+}
+
+// Error says what would do.
+func (e *TuneVendorError) Error() string {
+	return fmt.Sprintf("model %q is not trained on the GPUs of node %q, %s: this version has no trainer for AMD's; use a node with NVIDIA's",
+		e.Model, e.Node, e.Product)
+}
+
 // trainingRoom is what a training needs and what there is.
 type trainingRoom struct {
 	need, has model.Bytes

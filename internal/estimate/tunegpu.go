@@ -25,8 +25,13 @@ func leastTrainingCapability() model.Capability { return model.Capability{Major:
 // tuneOnGPU plans a training for one GPU of a node.
 func tuneOnGPU(m model.Model, load model.TuneLoad, node model.NodeShape) (model.TunePlan, error) {
 	g := node.GPUs
-	if g.Memory == 0 || !g.Capability.Known() {
+	switch {
+	case g.Vendor() != model.NVIDIA:
+		return model.TunePlan{}, &TuneVendorError{Model: m.ID, Node: node.Name, Product: g.Product}
+	case g.Memory == 0 || !g.Capability.Known():
 		return model.TunePlan{}, &UnknownGPUError{Node: node.Name}
+	case g.Free() == 0:
+		return model.TunePlan{}, &TakenError{Node: node.Name, Product: g.Product, GPUs: g.Count}
 	}
 	if least := leastTrainingCapability(); !g.Capability.AtLeast(least) {
 		return model.TunePlan{}, &TuneCapabilityError{Model: m.ID, Node: node.Name, Product: g.Product, Has: g.Capability, Least: least}
@@ -36,7 +41,7 @@ func tuneOnGPU(m model.Model, load model.TuneLoad, node model.NodeShape) (model.
 		CPU:    min(trainingCores*model.Core, node.CPU/model.MilliCPU(g.Count)-besideCPU),
 		Memory: model.TuneMemory{Overhead: trainingMemory + runnerOverhead, Shared: sharedPerGPU},
 		Disk:   trainingCaches + diskOf(m, load),
-		GPU:    &model.TuneGPU{Count: 1, Kind: g.Kind, Product: g.Product, Capability: g.Capability, Each: g.Memory},
+		GPU:    &model.TuneGPU{Count: 1, Resource: g.Resource, Kind: g.Kind, Product: g.Product, Capability: g.Capability, Each: g.Memory},
 	}
 	plan.Threads = max(1, int(plan.CPU/model.Core))
 	if plan.Memory.Total()+besideMemory > node.Memory || plan.CPU < leastHostCores*model.Core-besideCPU || node.Disk > 0 && node.Disk < plan.Disk {

@@ -17,7 +17,8 @@ import (
 )
 
 // The project's inventory of the types that providers publish, with NVIDIA's compute
-// capabilities. Processors, memory and family of quota are those that AKS lists for its node
+// capabilities and the instruction sets of AMD's GPUs; ND MI300X v5 and G4ad are as the pages of
+// Microsoft and AWS on them say. Processors, memory and family of quota are those that AKS lists for its node
 // sizes (read in .NET Aspire 13.3, which generates them from Azure). Retired are those of Azure's NCv3 series, whose end was
 // 30 September 2025. Types without GPUs are a selection: Azure's Dsv5, Esv5 and Fsv2.
 //
@@ -38,8 +39,11 @@ type Type struct {
 	GPU  string `json:"gpu"`
 	// MemoryGiB is the nominal memory of each GPU: what the vendor prints on the box.
 	MemoryGiB float64 `json:"memoryGiB"`
-	// Capability is the compute capability, such as 8.0.
+	// Capability is the compute capability of NVIDIA's GPUs, such as 8.0.
 	Capability string `json:"capability"`
+	// Target is the instruction set of AMD's GPUs, such as gfx942; of a type with one the GPUs
+	// are AMD's.
+	Target string `json:"target,omitempty"`
 	// Family is what the cloud counts its quota by; empty is not known.
 	Family string `json:"family,omitempty"`
 	// Retired types are sold no more.
@@ -74,7 +78,7 @@ func (t *Table) With(more []Type) (*Table, error) {
 			return nil, fmt.Errorf("two instance types are called %q", one.Name)
 		}
 		if !one.whole() {
-			return nil, fmt.Errorf("instance type %q is not whole: it has a name; without GPUs cpus and ramGiB; with GPUs gpus, memoryGiB and capability", one.Name)
+			return nil, fmt.Errorf("instance type %q is not whole: it has a name; without GPUs cpus and ramGiB; with GPUs gpus, memoryGiB, and capability or, of AMD, target", one.Name)
 		}
 		next.byName[key] = one
 		next.all = append(next.all, one)
@@ -176,7 +180,7 @@ func (t *Table) Successors(name string) []string {
 func (t Type) replaces(old Type) bool {
 	mine, its := capability(t.Capability), capability(old.Capability)
 	newer := mine.Major > its.Major || mine.Major == its.Major && mine.Minor >= its.Minor
-	return newer && t.MemoryGiB >= old.MemoryGiB && t.totalGiB() >= old.totalGiB()
+	return newer && t.Target == old.Target && t.MemoryGiB >= old.MemoryGiB && t.totalGiB() >= old.totalGiB()
 }
 
 func (t Type) totalGiB() float64 { return float64(t.GPUs) * t.MemoryGiB }
@@ -184,15 +188,16 @@ func (t Type) totalGiB() float64 { return float64(t.GPUs) * t.MemoryGiB }
 // missing is how many processors fewer than old a type has.
 func missing(t, old Type) int { return max(0, old.CPUs-t.CPUs) }
 
-// whole says whether all is known that a plan needs.
+// whole says whether all is known that a plan needs, and no amount is one that no machine has.
 func (t Type) whole() bool {
-	if t.Name == "" {
+	const mostCPUs, mostGiB, mostGPUs = 1 << 16, 1 << 20, 1 << 10
+	if t.Name == "" || t.CPUs < 0 || t.CPUs > mostCPUs || t.RAMGiB < 0 || t.RAMGiB > mostGiB || t.GPUs > mostGPUs || t.MemoryGiB > mostGiB {
 		return false
 	}
 	if t.GPUs == 0 {
-		return t.CPUs > 0 && t.RAMGiB > 0 && t.GPU == "" && t.MemoryGiB == 0 && t.Capability == ""
+		return t.CPUs > 0 && t.RAMGiB > 0 && t.GPU == "" && t.MemoryGiB == 0 && t.Capability == "" && t.Target == ""
 	}
-	return t.GPUs > 0 && t.MemoryGiB > 0 && capability(t.Capability).Known()
+	return t.GPUs > 0 && t.MemoryGiB > 0 && capability(t.Capability).Known() != (t.Target != "")
 }
 
 // Shape is what a type's GPUs look like to the planner: with the memory that a driver would show.
@@ -201,9 +206,25 @@ func (t Type) Shape() model.GPUs {
 		return model.GPUs{}
 	}
 	return model.GPUs{
-		Count: t.GPUs, Product: t.GPU, Capability: capability(t.Capability),
-		Memory: model.Nominal(t.MemoryGiB),
+		Count: t.GPUs, Product: t.GPU, Capability: capability(t.Capability), Target: t.Target,
+		Memory: model.Nominal(t.MemoryGiB), Resource: t.amd(),
 	}
+}
+
+// Resource is what pods ask for to get one of its GPUs; empty without GPUs.
+func (t Type) Resource() string {
+	if t.GPUs == 0 {
+		return ""
+	}
+	return model.ResourceOf(t.amd())
+}
+
+// amd is the resource of AMD's GPUs, or empty.
+func (t Type) amd() string {
+	if t.Target == "" {
+		return ""
+	}
+	return model.ResourceAMD
 }
 
 func capability(text string) model.Capability {

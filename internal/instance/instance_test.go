@@ -27,6 +27,13 @@ func TestLookup(t *testing.T) {
 	if old, ok := table.Lookup("Standard_NC6s_v3"); !ok || !old.Retired || old.Capability != "7.0" {
 		t.Errorf("got %+v, want a retired type with V100", old)
 	}
+	amd, ok := table.Lookup("Standard_ND96isr_MI300X_v5")
+	if !ok || amd.Shape().Vendor() != model.AMD || amd.Resource() != "amd.com/gpu" || amd.Shape().Target != "gfx942" || amd.Shape().Capability.Known() {
+		t.Errorf("got %+v, want eight MI300X", amd.Shape())
+	}
+	if old := (instance.Type{}); old.Resource() != "" {
+		t.Errorf("a type without GPUs offers %q", old.Resource())
+	}
 	if plain, ok := table.Lookup("Standard_D4s_v5"); !ok || plain.CPUs != 4 || plain.RAMGiB != 16 || plain.Shape() != (model.GPUs{}) {
 		t.Errorf("got %+v, want a type with 4 processors, 16 GiB and no GPU", plain)
 	}
@@ -53,6 +60,7 @@ func TestSuccessors(t *testing.T) {
 		"two GPUs":                        {"Standard_NC12s_v3", []string{"Standard_NV72ads_A10_v5", "Standard_NC64as_T4_v3"}},
 		"four GPUs":                       {"Standard_NC24rs_v3", []string{"Standard_NC64as_T4_v3", "Standard_NC24ads_A100_v4"}},
 		"nothing is larger":               {"Standard_ND96isr_H200_v5", nil},
+		"AMD's have none of NVIDIA's":     {"Standard_ND96isr_MI300X_v5", nil},
 		"no GPU":                          {"Standard_D4s_v5", nil},
 		"unknown":                         {"Standard_NC6s_v9", nil},
 	} {
@@ -99,10 +107,15 @@ func TestFurtherTypes(t *testing.T) {
 		t.Errorf("near names (-want +got):\n%s", diff)
 	}
 	for name, text := range map[string]string{
-		"a key that nobody knows":        `[{"name": "a", "cpu": 1}]`,
-		"a type without a name":          `[{"cpus": 1, "ramGiB": 4}]`,
-		"a type that is there already":   `[{"name": "standard_nc6s_v3", "cpus": 1, "ramGiB": 4}]`,
-		"GPUs of which nothing is known": `[{"name": "a", "gpus": 1}]`,
+		"a key that nobody knows":         `[{"name": "a", "cpu": 1}]`,
+		"a type without a name":           `[{"cpus": 1, "ramGiB": 4}]`,
+		"a type that is there already":    `[{"name": "standard_nc6s_v3", "cpus": 1, "ramGiB": 4}]`,
+		"GPUs of which nothing is known":  `[{"name": "a", "gpus": 1}]`,
+		"GPUs of two vendors":             `[{"name": "a", "gpus": 1, "gpu": "g", "memoryGiB": 24, "capability": "8.9", "target": "gfx942"}]`,
+		"an instruction set without GPUs": `[{"name": "a", "cpus": 1, "ramGiB": 4, "target": "gfx942"}]`,
+		"more memory than there is":       `[{"name": "a", "gpus": 1, "gpu": "g", "memoryGiB": 1e30, "capability": "8.9"}]`,
+		"more GPUs than fit":              `[{"name": "a", "gpus": 4611686018427387904, "gpu": "g", "memoryGiB": 24, "capability": "8.9"}]`,
+		"less than no processors":         `[{"name": "a", "cpus": -1, "ramGiB": 4}]`,
 	} {
 		all, err := instance.Parse(text)
 		if err == nil {

@@ -18,7 +18,8 @@ type NodeShape struct {
 	Memory Bytes
 	// Disk is the allocatable ephemeral storage; 0 is not known.
 	Disk Bytes
-	// GPUs are the allocatable GPUs; all of a node are of one kind.
+	// GPUs are the allocatable GPUs, all of one kind. A node that offers several kinds, such as
+	// whole GPUs and slices, has a shape for each.
 	GPUs GPUs
 }
 
@@ -26,14 +27,23 @@ type NodeShape struct {
 type GPUs struct {
 	// Count is their number; 0 is a node without GPUs.
 	Count int
+	// Taken is how many of them pods of others have, as far as that is known.
+	Taken int
+	// Resource is what pods ask for to get one; empty is ResourceNVIDIA.
+	Resource string
+	// Slice is the profile of the slices (NVIDIA multi-instance GPUs), such as 1g.10gb; each
+	// is counted as a GPU of its own. Empty is whole GPUs.
+	Slice string
 	// Product is what the vendor calls them, for messages.
 	Product string
 	// Kind is the label of the nodes that have GPUs of this kind.
 	Kind Label
 	// Memory is that of each GPU, as the driver shows it; 0 is not known.
 	Memory Bytes
-	// Capability is the compute capability; zero is not known.
+	// Capability is NVIDIA's compute capability; zero is not known.
 	Capability Capability
+	// Target is the instruction set of AMD's GPUs, such as gfx942; empty is not known.
+	Target string
 }
 
 // Nominal is what a driver shows, at the least, of a GPU that is sold with so much

@@ -85,12 +85,19 @@ const (
 type GPUPlan struct {
 	// Count is the number of GPUs, which all share each layer.
 	Count int
+	// Resource is what a pod asks for; empty is ResourceNVIDIA.
+	Resource string
+	// Slice is the profile of the slices where GPUs are cut, or empty.
+	Slice string
 	// Kind is the label of the nodes that were planned for; pods go to no others.
 	Kind Label
 	// Product, Capability and Each, the memory of each, are those of the GPUs of that kind.
 	Product    string
 	Capability Capability
 	Each       Bytes
+	// Within is how many GPUs of a node were free where pods of others had the rest and all of
+	// them would have held more; else 0.
+	Within int
 	// Utilisation is the part of each GPU's memory that the engine uses.
 	Utilisation float64
 	// Memory is the memory of all GPUs together, by part.

@@ -49,6 +49,8 @@ type TunePlan struct {
 type TuneGPU struct {
 	// Count is the number of GPUs.
 	Count int
+	// Resource is what a pod asks for; empty is ResourceNVIDIA.
+	Resource string
 	// Kind is the label of the nodes that were planned for; pods go to no others.
 	Kind Label
 	// Product, Capability and Each, the memory of each, are those of the GPUs of that kind.

@@ -151,10 +151,12 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 			Catalog:   models,
 			Instances: instances,
 
+			AMDGroups:      cfg.AMDGroups,
 			NoProvisioning: !cfg.NodeProvisioning,
 			Images: workspace.Images{
 				Runner:  cfg.RunnerImage,
 				Engines: map[string]string{"llamacpp": cfg.LlamacppImage, "vllm": cfg.VLLMImage},
+				ROCm:    map[string]string{"vllm": cfg.VLLMROCmImage},
 				Gate:    cfg.GateImage, Tuner: cfg.TunerImage, TunerGPU: cfg.TunerGPUImage,
 			},
 			Sources: workspace.Sources{

@@ -12,10 +12,12 @@ import (
 const (
 	cacheVolume  = "cache"
 	sharedVolume = "shared-memory"
-
-	// gpuResource is what NVIDIA's device plugin offers.
-	gpuResource corev1.ResourceName = "nvidia.com/gpu"
 )
+
+// gpuResource is what a pod asks for to get GPUs of a plan: NVIDIA's where it names none.
+func gpuResource(planned string) corev1.ResourceName {
+	return corev1.ResourceName(model.ResourceOf(planned))
+}
 
 // needs are the resources of the engine's container.
 //
@@ -32,9 +34,10 @@ func needs(s Serving) *corev1ac.ResourceRequirementsApplyConfiguration {
 		return corev1ac.ResourceRequirements().WithRequests(requests).WithLimits(amounts(s.Plan.CPU, s.Plan.Memory.Total()))
 	}
 	gpus := *resource.NewQuantity(int64(s.Plan.GPU.Count), resource.DecimalSI)
-	requests[gpuResource] = gpus
+	named := gpuResource(s.Plan.GPU.Resource)
+	requests[named] = gpus
 	return corev1ac.ResourceRequirements().WithRequests(requests).WithLimits(corev1.ResourceList{
-		gpuResource:           gpus,
+		named:                 gpus,
 		corev1.ResourceMemory: quantity((s.Plan.Memory.Total() + size(s)).CeilTo(model.MiB)),
 	})
 }

@@ -26,9 +26,11 @@ type Node struct {
 	// make the claim's name: the how-manieth node it is, from 0, and how often it was replaced.
 	Workspace        *v1beta1.Workspace
 	Ordinal, Attempt int
-	// InstanceType is the type as its provider writes it, GPUs how many GPUs it has.
+	// InstanceType is the type as its provider writes it, GPUs how many GPUs it has, and
+	// Resource what its device plugin calls them; empty is NVIDIA's.
 	InstanceType string
 	GPUs         int
+	Resource     string
 	// CapacityTypes are "on-demand" and "spot", best first; none leaves it to the provisioner.
 	CapacityTypes []string
 	// ImageFamily is the node's operating system, or empty.
@@ -79,7 +81,7 @@ func NodeClaim(n Node) *nodeclaim.NodeClaim {
 		claim.Spec.Requirements = append(claim.Spec.Requirements, in(nodeclaim.LabelCapacityType, n.CapacityTypes...))
 	}
 	if n.GPUs > 0 {
-		claim.Spec.Resources.Requests[gpuResource] = *resource.NewQuantity(int64(n.GPUs), resource.DecimalSI)
+		claim.Spec.Resources.Requests[gpuResource(n.Resource)] = *resource.NewQuantity(int64(n.GPUs), resource.DecimalSI)
 		claim.Spec.Taints = []corev1.Taint{{Key: nodeclaim.TaintKey, Value: nodeclaim.TaintValue, Effect: corev1.TaintEffectNoSchedule}}
 	}
 	return claim

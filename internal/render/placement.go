@@ -45,11 +45,15 @@ func nodes(ws *v1beta1.Workspace, kind model.Label) *corev1ac.AffinityApplyConfi
 }
 
 // tolerations lets pods onto nodes that are kept for GPU work: the user has selected them.
-// Nodes that are made may be bought as spot, which AKS marks with a taint.
-func tolerations(ws *v1beta1.Workspace) []*corev1ac.TolerationApplyConfiguration {
+// Nodes are marked by what their device plugin offers, which a plan names. Nodes that are made
+// may be bought as spot, which AKS marks with a taint.
+func tolerations(ws *v1beta1.Workspace, planned string) []*corev1ac.TolerationApplyConfiguration {
 	all := []*corev1ac.TolerationApplyConfiguration{
-		corev1ac.Toleration().WithKey("nvidia.com/gpu").WithOperator(corev1.TolerationOpExists).WithEffect(corev1.TaintEffectNoSchedule),
+		corev1ac.Toleration().WithKey(model.ResourceNVIDIA).WithOperator(corev1.TolerationOpExists).WithEffect(corev1.TaintEffectNoSchedule),
 		corev1ac.Toleration().WithKey("sku").WithOperator(corev1.TolerationOpEqual).WithValue("gpu").WithEffect(corev1.TaintEffectNoSchedule),
+	}
+	if named := model.ResourceOf(planned); named != model.ResourceNVIDIA {
+		all = append(all, corev1ac.Toleration().WithKey(named).WithOperator(corev1.TolerationOpExists).WithEffect(corev1.TaintEffectNoSchedule))
 	}
 	if ws.Resource.InstanceType != "" {
 		all = append(all, corev1ac.Toleration().

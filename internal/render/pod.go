@@ -54,8 +54,8 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithVolumes(engineVolumes(s)...).
 			WithVolumes(adapterVolumes(s)...).
 			WithAffinity(nodes(ws, s.Plan.Kind())).
-			WithTolerations(tolerations(ws)...).
-			WithSecurityContext(unprivileged()).
+			WithTolerations(tolerations(ws, s.Plan.Resource())...).
+			WithSecurityContext(unprivileged().WithSupplementalGroups(s.Groups...)).
 			WithImagePullSecrets(references(s.PullSecrets)...).
 			WithAutomountServiceAccountToken(false).
 			// A Service called vllm would set VLLM_PORT, which vLLM takes for its own.

@@ -34,6 +34,9 @@ type Serving struct {
 	PullSecrets []string
 	// Adapters are served beside the model, in this order.
 	Adapters []Adapter
+	// Groups are those that own the devices of AMD's GPUs on a node, beside which a pod that
+	// is not root opens none.
+	Groups []int64
 }
 
 // Adapter is a LoRA adapter that a serving pod brings: from Image, else from Volume.

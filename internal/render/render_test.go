@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/yaml"
@@ -38,11 +39,18 @@ type input struct {
 	PullSecrets []string        `json:"pullSecrets"`
 	// Adapters are those that are served beside the model.
 	Adapters []render.Adapter `json:"adapters"`
-	Node     struct {
+	// Groups open the devices of AMD's GPUs.
+	Groups []int64 `json:"groups"`
+	Node   struct {
 		CPU    int64 `json:"cpuMilli"`
 		Memory int64 `json:"memoryMiB"`
 		GPUs   struct {
 			Count      int    `json:"count"`
+			Taken      int    `json:"taken"`
+			Resource   string `json:"resource"`
+			Slice      string `json:"slice"`
+			Label      string `json:"label"`
+			Target     string `json:"target"`
 			Product    string `json:"product"`
 			Memory     int64  `json:"memoryMiB"`
 			Capability string `json:"capability"`
@@ -74,7 +82,7 @@ func TestGoldens(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v; write it with -update", err)
 			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			if diff := gocmp.Diff(string(want), string(got)); diff != "" {
 				t.Errorf("objects differ from %s; rewrite it with -update (-want +got):\n%s", golden, diff)
 			}
 		})
@@ -105,7 +113,7 @@ func TestSelectorsBecomeNodeAffinity(t *testing.T) {
 			s.Workspace.Resource.LabelSelector = &tc.selector
 			required := render.StatefulSet(s).Spec.Template.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 			got := marshal(t, required.NodeSelectorTerms[0].MatchExpressions)
-			if diff := cmp.Diff(normal(t, tc.want), got); diff != "" {
+			if diff := gocmp.Diff(normal(t, tc.want), got); diff != "" {
 				t.Errorf("affinity (-want +got):\n%s", diff)
 			}
 		})
@@ -145,7 +153,7 @@ func TestTheRunnerReadsEveryContract(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(render.Contract(s), got); diff != "" {
+			if diff := gocmp.Diff(render.Contract(s), got); diff != "" {
 				t.Errorf("contract (-want +got):\n%s", diff)
 			}
 			grace := *render.StatefulSet(s).Spec.Template.Spec.TerminationGracePeriodSeconds
@@ -195,6 +203,9 @@ func serving(t *testing.T, file string) render.Serving {
 	command, image := llamacpp.Command, "registry.local:5000/kaito/llamacpp:dev"
 	if plan.Engine == vllm.Name {
 		command, image, at = vllm.Command, "vllm/vllm-openai:v0.33.0", contract.AdapterPEFT
+		if plan.Vendor() == model.AMD {
+			image = "vllm/vllm-openai-rocm:v0.33.0"
+		}
 	}
 	told := engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort}
 	for _, a := range in.Adapters {
@@ -213,6 +224,7 @@ func serving(t *testing.T, file string) render.Serving {
 		Weights:     weights,
 		PullSecrets: in.PullSecrets,
 		Adapters:    in.Adapters,
+		Groups:      in.Groups,
 	}
 }
 
@@ -233,7 +245,11 @@ func (in input) shape(t *testing.T) model.NodeShape {
 	if g := in.Node.GPUs; g.Count > 0 {
 		n.GPUs = model.GPUs{
 			Count: g.Count, Product: g.Product, Memory: model.Bytes(g.Memory) * model.MiB,
-			Kind: model.Label{Key: "nvidia.com/gpu.product", Value: g.Product},
+			Kind:  model.Label{Key: cmp.Or(g.Label, "nvidia.com/gpu.product"), Value: g.Product},
+			Taken: g.Taken, Resource: g.Resource, Slice: g.Slice, Target: g.Target,
+		}
+		if g.Target != "" {
+			return n
 		}
 		if _, err := fmt.Sscanf(g.Capability, "%d.%d", &n.GPUs.Capability.Major, &n.GPUs.Capability.Minor); err != nil {
 			t.Fatalf("capability %q: %v", g.Capability, err)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -26,6 +27,9 @@ func StatefulSet(s Serving) *appsv1ac.StatefulSetApplyConfiguration {
 	annotations := map[string]string{v1beta1.AnnotationConfigHash: hash(template)}
 	if s.Weights.Ignored != "" {
 		annotations[v1beta1.AnnotationIgnoredImage] = s.Weights.Ignored
+	}
+	if gpu := s.Plan.GPU; gpu != nil && gpu.Within > 0 {
+		annotations[v1beta1.AnnotationGPUsOfNode] = strconv.Itoa(gpu.Within)
 	}
 	return appsv1ac.StatefulSet(s.Workspace.Name, s.Workspace.Namespace).
 		WithLabels(labels(s.Workspace)).

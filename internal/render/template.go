@@ -14,7 +14,7 @@ func fromTemplate(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 	pod := copyOf(s.Template)
 	pod.WithLabels(servers(s.Workspace))
 	pod.Spec.Affinity = alsoOn(pod.Spec.Affinity, nodes(s.Workspace, s.Plan.Kind()))
-	for _, t := range tolerations(s.Workspace) {
+	for _, t := range tolerations(s.Workspace, "") {
 		if !slices.ContainsFunc(pod.Spec.Tolerations, func(have corev1ac.TolerationApplyConfiguration) bool { return hash(have) == hash(t) }) {
 			pod.Spec.WithTolerations(t)
 		}

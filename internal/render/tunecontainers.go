@@ -130,7 +130,8 @@ func trainNeeds(t Tuning) *corev1ac.ResourceRequirementsApplyConfiguration {
 	if p.GPU != nil {
 		gpus := *resource.NewQuantity(int64(p.GPU.Count), resource.DecimalSI)
 		delete(limits, corev1.ResourceCPU) // it only feeds the GPU
-		requests[gpuResource], limits[gpuResource] = gpus, gpus
+		named := gpuResource(p.GPU.Resource)
+		requests[named], limits[named] = gpus, gpus
 	}
 	return corev1ac.ResourceRequirements().WithRequests(requests).WithLimits(limits)
 }

@@ -53,7 +53,7 @@ func CheckJob(t Tuning) *batchv1ac.JobApplyConfiguration {
 		WithInitContainers(installTuner(t)).
 		WithContainers(checks(t)...)
 	if t.InputVolume != nil && t.Workspace.Resource.InstanceType == "" {
-		spec.WithAffinity(nodes(t.Workspace, t.Plan.Kind())).WithTolerations(tolerations(t.Workspace)...)
+		spec.WithAffinity(nodes(t.Workspace, t.Plan.Kind())).WithTolerations(tolerations(t.Workspace, t.Plan.Resource())...)
 	}
 	return job(t, CheckJobName(t.Workspace), v1beta1.RoleCheck, CheckContainer, mostChecks, spec.WithVolumes(volumesOf(t, spec)...))
 }
@@ -68,7 +68,7 @@ func TuneJob(t Tuning) *batchv1ac.JobApplyConfiguration {
 	spec.WithInitContainers(prepare(t), train(t)).
 		WithContainers(publish(t)).
 		WithAffinity(nodes(t.Workspace, t.Plan.Kind())).
-		WithTolerations(tolerations(t.Workspace)...)
+		WithTolerations(tolerations(t.Workspace, t.Plan.Resource())...)
 	return job(t, t.Workspace.Name, v1beta1.RoleTune, TrainContainer, mostResumes, spec.WithVolumes(volumesOf(t, spec)...))
 }
 

@@ -35,14 +35,6 @@ func refuse(reason, format string, args ...any) *Objection {
 	return object(v1beta1.Refused(reason, format, args...))
 }
 
-// Unsupported is honest about a field that this version does not act on.
-func Unsupported(ws *v1beta1.Workspace) *Objection {
-	if ws.Resource.Partition == nil {
-		return nil
-	}
-	return object(v1beta1.NotYetSupported([]string{"resource.partition"}))
-}
-
 // Notes are what the user should know of fields that change nothing, or not what
 // they may expect: the Workspace runs, and its condition Accepted says so.
 func Notes(ws *v1beta1.Workspace) []string {
@@ -55,6 +47,9 @@ func Notes(ws *v1beta1.Workspace) []string {
 	}
 	if ws.Inference.Template != nil && ws.Inference.Config != "" {
 		all = append(all, "inference.config is read only with a preset")
+	}
+	if ws.Inference.Template != nil && ws.Resource.Partition != nil {
+		all = append(all, "resource.partition is read only with a preset: the template's own containers ask for their GPUs")
 	}
 	switch value := ws.Annotations[v1beta1.AnnotationEnableLB]; strings.ToLower(value) {
 	case "", "true", "false":

@@ -33,6 +33,8 @@ type Ask struct {
 	Types []instance.Type
 	// Prices are those of types; none is known where it is empty.
 	Prices Prices
+	// Partition is the part of a node's GPUs that is asked for, or nil.
+	Partition *v1beta1.PartitionSpec
 }
 
 // Answer is what fits and what does not.
@@ -129,7 +131,11 @@ func retiredType(of instance.Type, successors []string) Refusal {
 
 // onType plans for one type, on more of its GPUs where the fewest do not hold all requests.
 func (ask Ask) onType(of instance.Type) (Plan, error) {
-	shape, wishes := TypeShape(of), ask.Wishes
+	wishes := ask.Wishes
+	shape, err := TypePart(of, ask.Partition)
+	if err != nil {
+		return Plan{}, err
+	}
 	first, err := estimate.OnNode(ask.Model, wishes, shape)
 	if err != nil {
 		return Plan{}, err

@@ -69,7 +69,10 @@ func Train(ask TrainAsk, types *instance.Table) TrainAnswer {
 // onType plans for one type, or says why nothing fits, as the controller says it before the
 // data is known.
 func (ask TrainAsk) onType(of instance.Type) (TrainPlan, string) {
-	shape := TypeShape(of)
+	shape, err := TypePart(of, ask.Partition)
+	if err != nil {
+		return TrainPlan{}, Sentence(err)
+	}
 	with := func(length int) (model.TunePlan, error) {
 		return estimate.TuneOnNode(ask.Model, ask.Training.LoadOf(length), shape)
 	}

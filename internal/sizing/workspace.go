@@ -29,6 +29,8 @@ type Reading struct {
 	Training tuning.Settings
 	// Type is resource.instanceType, or nil where nodes of the user's own are used.
 	Type *instance.Type
+	// Partition is the part of a node's GPUs that is asked for, or nil.
+	Partition *v1beta1.PartitionSpec
 	// Notes are what the condition Accepted says besides.
 	Notes []string
 }
@@ -39,6 +41,7 @@ func Read(known Facts, ws *v1beta1.Workspace, config *corev1.ConfigMap) (r Readi
 	if no = Unsupported(ws); no != nil {
 		return r, no
 	}
+	r.Partition = ws.Resource.Partition
 	if ws.Tuning != nil {
 		no = r.readTuning(known, ws, config)
 	} else {
@@ -96,7 +99,9 @@ func (r *Reading) readTuning(known Facts, ws *v1beta1.Workspace, config *corev1.
 }
 
 // Wishes are what the settings ask of a plan, with the adapters.
-func (r Reading) Wishes() model.Wishes { return WithAdapters(r.Settings.Wishes, r.Adapters) }
+func (r Reading) Wishes() model.Wishes {
+	return WithPartition(r.Partition, WithAdapters(r.Settings.Wishes, r.Adapters))
+}
 
 // Check refuses a plan with which settings or adapters do not go together.
 func (r Reading) Check(plan model.Plan) *Objection {

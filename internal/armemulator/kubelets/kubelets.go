@@ -136,6 +136,9 @@ func AddArguments(o Options, one armemulator.Machine) []string {
 	}
 	if one.GPUs > 0 {
 		args = append(args, "--gpus", strconv.Itoa(one.GPUs))
+		if one.GPUResource != "" {
+			args = append(args, "--gpu-resource", one.GPUResource)
+		}
 	}
 	if o.CPU != "" {
 		args = append(args, "--cpu", o.CPU)

@@ -46,16 +46,19 @@ type documentAsked struct {
 }
 
 type documentPlan struct {
-	InstanceType string              `json:"instanceType"`
-	Cloud        string              `json:"cloud"`
-	Engine       string              `json:"engine"`
-	Nodes        int                 `json:"nodes"`
-	GPUs         int                 `json:"gpus"`
-	GPUsOfNode   int                 `json:"gpusOfNode"`
-	GPU          string              `json:"gpu,omitempty"`
-	Parallelism  documentParallelism `json:"parallelism"`
-	Context      int                 `json:"context"`
-	Concurrency  int                 `json:"concurrency"`
+	InstanceType string `json:"instanceType"`
+	Cloud        string `json:"cloud"`
+	Engine       string `json:"engine"`
+	Nodes        int    `json:"nodes"`
+	GPUs         int    `json:"gpus"`
+	GPUsOfNode   int    `json:"gpusOfNode"`
+	GPU          string `json:"gpu,omitempty"`
+	// GPUResource is what a pod asks for, GPUSlice the profile of a slice.
+	GPUResource string              `json:"gpuResource,omitempty"`
+	GPUSlice    string              `json:"gpuSlice,omitempty"`
+	Parallelism documentParallelism `json:"parallelism"`
+	Context     int                 `json:"context"`
+	Concurrency int                 `json:"concurrency"`
 	// CacheTokens and CacheRequests are what the KV cache holds, over all requests.
 	CacheTokens   int            `json:"cacheTokens"`
 	CacheRequests int            `json:"cacheRequests"`
@@ -144,7 +147,7 @@ func documented(m model.Model, p sizing.Plan) documentPlan {
 		Note: sizing.OfType(p.Note, p.Type), Confidence: string(p.Confidence), Assumed: p.Assumed,
 	}
 	if p.GPU != nil {
-		of = "gpu"
+		of, d.GPUResource, d.GPUSlice = "gpu", model.ResourceOf(p.GPU.Resource), p.GPU.Slice
 	}
 	d.Memory = documentMemory{
 		Of: of, WeightsBytes: int64(mem.Weights), KVCacheBytes: int64(mem.KVCache), AdaptersBytes: int64(mem.Adapters),

@@ -155,7 +155,7 @@ func (o options) runFile(cmd *cobra.Command, sh shell.Shell, known facts) error 
 		answer := sizing.Train(sizing.TrainAsk{Reading: read, Types: types, Prices: prices}, known.types)
 		return o.writeTraining(sh, ws.Name, read, answer, prices, notesOf(ws, read, len(answer.Plans)))
 	}
-	ask := sizing.Ask{Model: read.Model, Wishes: read.Wishes(), Check: read.Check, Types: types, Prices: prices}
+	ask := sizing.Ask{Model: read.Model, Wishes: read.Wishes(), Check: read.Check, Types: types, Prices: prices, Partition: read.Partition}
 	answer := sizing.Serve(ask, known.types)
 	if err := o.write(sh, known, ask, answer, notesOf(ws, read, len(answer.Plans))...); err != nil {
 		return err

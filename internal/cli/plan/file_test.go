@@ -24,6 +24,8 @@ func TestManifests(t *testing.T) {
 	}{
 		"a server":      {strings.ReplaceAll(serving, "TYPE", "Standard_NV36ads_A10_v5"), []string{"--explain"}, "file-server.txt"},
 		"own nodes":     {strings.ReplaceAll(serving, "TYPE", `""`), []string{"--instance-types", "g5.xlarge,g5.12xlarge"}, "file-own.txt"},
+		"slices":        {strings.ReplaceAll(serving, "TYPE", "\"\"\n  partition: {mode: mig, profile: 3g.40gb}"), []string{"--instance-types", "Standard_NC24ads_A100_v4,Standard_ND96isr_H100_v5,p4d.24xlarge,g5.xlarge,Standard_ND96isr_MI300X_v5"}, "file-slices.txt"},
+		"some GPUs":     {strings.ReplaceAll(serving, "TYPE", "\"\"\n  partition: {mode: accelerator, count: 4}"), []string{"--instance-types", "Standard_NC24ads_A100_v4,Standard_ND96isr_H100_v5,Standard_ND96isr_MI300X_v5"}, "file-part.txt"},
 		"a tuning":      {tuning("Standard_NC24ads_A100_v4", "lora"), []string{"--explain"}, "file-tuning.txt"},
 		"a tuning, own": {tuning(`""`, "qlora"), []string{"--instance-types", "Standard_NC4as_T4_v3,g5.xlarge,Standard_NC6s_v3,Standard_D4s_v5", "--prices", file(t, "p.yaml", prices)}, "file-tuning-own.txt"},
 	} {
@@ -90,6 +92,7 @@ func TestBadManifests(t *testing.T) {
 		"neither kind":                 {strings.Split(good, "inference:")[0], "set exactly one of inference and tuning"},
 		"a template":                   {strings.Replace(good, "preset: {name: phi-4-mini-instruct}", "template: {}", 1), "brings its own containers"},
 		"an unknown model":             {strings.Replace(good, "phi-4-mini-instruct", "phi-4-mini-instrukt", 1), `would not be accepted, ModelNotFound: No model is called "phi-4-mini-instrukt", which preset.name says: did you mean phi-4`},
+		"slices of a node to be made":  {strings.Replace(good, "  labelSelector", "  partition: {mode: mig, profile: 1g.10gb}\n  labelSelector", 1), "NotYetSupported: This version of the operator does not act on resource.partition together with resource.instanceType yet"},
 		"an unknown type":              {strings.Replace(good, "NC24ads_A100_v4", "NC24ads_A100_v5", 1), `UnknownInstanceType: No instance type is called "Standard_NC24ads_A100_v5"`},
 		"no selector":                  {strings.Replace(good, "{matchLabels: {apps: w}}", "{}", 1), "InvalidSelector: resource.labelSelector cannot be used: it names no label"},
 		"a ConfigMap elsewhere":        {good + "  config: settings\n", `ConfigMapNotFound: ConfigMap "settings", which inference.config names, is not in this namespace`},

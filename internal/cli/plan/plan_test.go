@@ -73,6 +73,8 @@ func TestAnswers(t *testing.T) {
 		"the cheapest first":               {append([]string{"phi-4-mini-instruct"}, priced...), "priced.txt"},
 		"a CPU and GPUs":                   {append([]string{"smollm2-135m-instruct"}, few...), "smollm2.txt"},
 		"the arithmetic on several GPUs":   {[]string{"qwen2.5-coder-32b-instruct", "--explain", "--instance-types", "g5.48xlarge"}, "explain-gpus.txt"},
+		"GPUs of AMD's":                    {[]string{"llama-3.3-70b-instruct", "--instance-types", "Standard_ND96isr_MI300X_v5,Standard_ND96isr_H100_v5,Standard_NG32ads_V620_v1,g4ad.xlarge"}, "amd.txt"},
+		"what AMD's cannot run":            {[]string{"mistral-small-4-119b-2603-nvfp4", "--instance-types", "Standard_ND96isr_MI300X_v5,Standard_ND96isr_H100_v5"}, "amd-nvfp4.txt"},
 		"the arithmetic on a CPU":          {[]string{"smollm2-135m-instruct", "--explain", "--instance-types", "Standard_D4s_v5"}, "explain-cpu.txt"},
 		"more GPUs for more requests":      {[]string{"llama-3.1-8b-instruct", "--context", "8192", "--concurrency", "64", "--instance-types", "g5.48xlarge,g5.12xlarge,g5.xlarge"}, "requests.txt"},
 		"a document in YAML":               {append([]string{"phi-4-mini-instruct", "-o", "yaml", "--explain"}, priced...), "document.yaml"},

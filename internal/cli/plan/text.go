@@ -124,8 +124,11 @@ func columns(ask sizing.Ask) []column {
 	return append(all, column{"LIMIT", true, func(p sizing.Plan) string { return string(p.Limit) }})
 }
 
-// gpus is how many of a node's GPUs are used.
+// gpus is how many of a node's GPUs are used, or the profile of the slice that is.
 func gpus(p sizing.Plan) string {
+	if p.GPU != nil && p.GPU.Slice != "" {
+		return p.GPU.Slice
+	}
 	if p.GPUs() == p.Type.GPUs {
 		return strconv.Itoa(p.GPUs())
 	}
@@ -160,7 +163,7 @@ func price(p float64) string {
 	return strconv.FormatFloat(p, 'f', 2, 64)
 }
 
-// table has two blanks between columns, so that it is read without lines and colour.
+// table has blanks between columns, so that it is read without lines and colour.
 func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
 	all := columns(ask)
 	rows := [][]string{{}}
@@ -177,13 +180,21 @@ func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
 	p.grid(rows, func(column int) bool { return all[column].left })
 }
 
-// grid aligns rows in columns; those of numbers stand on the right.
+// grid aligns rows in columns; those of numbers stand on the right. Where lines would be too
+// long for two blanks between columns, there is one.
 func (p *page) grid(rows [][]string, left func(column int) bool) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], len(cell))
 		}
+	}
+	between, all := "  ", -2
+	for _, w := range widths {
+		all += w + len(between)
+	}
+	if all > width {
+		between = " "
 	}
 	for _, row := range rows {
 		var cells []string
@@ -195,7 +206,7 @@ func (p *page) grid(rows [][]string, left func(column int) bool) {
 				cells = append(cells, space+cell)
 			}
 		}
-		p.WriteString(strings.TrimRight(strings.Join(cells, "  "), " ") + "\n")
+		p.WriteString(strings.TrimRight(strings.Join(cells, between), " ") + "\n")
 	}
 }
 
@@ -208,6 +219,11 @@ func (p *page) legend(m model.Model, plans []sizing.Plan) {
 		if !seen[plan.Limit] {
 			p.line(2, "LIMIT %s, on %s: %s", plan.Limit, plan.Type.Name, plan.LimitText(m))
 			seen[plan.Limit] = true
+		}
+	}
+	for _, plan := range plans {
+		if named := plan.Resource(); named != "" {
+			p.line(2, "GPUs of %s: %s, which pods ask for as %s", plan.Type.Name, plan.GPU.Product, named)
 		}
 	}
 	for _, plan := range plans {

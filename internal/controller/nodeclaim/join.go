@@ -217,7 +217,7 @@ func lacksDevice(claim *nodeclaim.NodeClaim, n *corev1.Node, offer node.Offer) (
 		}
 	}
 	if len(devices) == 0 && offer.GPUs > 0 {
-		devices[resourceGPU] = int64(offer.GPUs)
+		devices[gpusOf(offer)] = int64(offer.GPUs)
 	}
 	for _, name := range slices.Sorted(maps.Keys(devices)) {
 		have := n.Status.Allocatable[name]
@@ -230,6 +230,16 @@ func lacksDevice(claim *nodeclaim.NodeClaim, n *corev1.Node, offer node.Offer) (
 		return nodeclaim.ReasonResourceNotRegistered, fmt.Sprintf("The node %s shows %d of %d %s: its device plugin does not run", n.Name, have.Value(), devices[name], name)
 	}
 	return "", ""
+}
+
+// gpusOf is what pods ask for to get the GPUs of an offer: NVIDIA's where it does not say.
+func gpusOf(offer node.Offer) corev1.ResourceName {
+	for _, name := range slices.Sorted(maps.Keys(offer.Capacity)) {
+		if strings.HasSuffix(string(name), "/gpu") {
+			return name
+		}
+	}
+	return resourceGPU
 }
 
 // temporary are taints that a node has at its start only.

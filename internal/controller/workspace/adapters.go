@@ -30,7 +30,9 @@ func readAdapters(p Planner, t *thought) bool {
 }
 
 // wishes are those of the user's settings, with the adapters that are to be served.
-func (t *thought) wishes() model.Wishes { return sizing.WithAdapters(t.settings.Wishes, t.adapters) }
+func (t *thought) wishes() model.Wishes {
+	return sizing.WithPartition(t.ws.Resource.Partition, sizing.WithAdapters(t.settings.Wishes, t.adapters))
+}
 
 // refuseUnserved refuses adapters that the engine of the plan cannot load.
 func (t *thought) refuseUnserved(plan model.Plan) bool {

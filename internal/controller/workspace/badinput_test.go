@@ -26,26 +26,36 @@ var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 // get: from the API server at once, or from the operator in a condition. The rows are
 // those of the issue that asked for them; requests to a model are the runner's.
 func TestBadInput(t *testing.T) {
-	c := operate(t)
+	start(t, provisioning())
+	c := api.Client(t)
 	for name, tc := range map[string]struct {
 		condition, reason string
 	}{
 		// Without a condition it is the API server that refuses.
-		"both-inference-and-tuning":    {},
-		"neither-inference-nor-tuning": {},
-		"name-of-63-characters":        {},
-		"unknown-preset":               {v1beta1.ConditionAccepted, v1beta1.ReasonModelNotFound},
-		"selector-without-nodes":       {v1beta1.ConditionNodesReady, v1beta1.ReasonNoMatchingNode},
-		"config-missing":               {v1beta1.ConditionAccepted, v1beta1.ReasonConfigMapNotFound},
-		"config-not-yaml":              {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidSettings},
-		"config-unknown-flag":          {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidSettings},
-		"model-larger-than-the-node":   {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
-		"image-that-cannot-be-pulled":  {v1beta1.ConditionInferenceReady, v1beta1.ReasonImagePullError},
-		"adapter-strength-above-1":     {},
-		"adapters-of-one-name":         {},
-		"adapter-named-as-the-model":   {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidAdapter},
-		"adapter-unusable":             {v1beta1.ConditionInferenceReady, v1beta1.ReasonAdapterUnusable},
-		"template-without-containers":  {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidTemplate},
+		"both-inference-and-tuning":            {},
+		"neither-inference-nor-tuning":         {},
+		"name-of-63-characters":                {},
+		"unknown-preset":                       {v1beta1.ConditionAccepted, v1beta1.ReasonModelNotFound},
+		"selector-without-nodes":               {v1beta1.ConditionNodesReady, v1beta1.ReasonNoMatchingNode},
+		"config-missing":                       {v1beta1.ConditionAccepted, v1beta1.ReasonConfigMapNotFound},
+		"config-not-yaml":                      {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidSettings},
+		"config-unknown-flag":                  {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidSettings},
+		"model-larger-than-the-node":           {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"image-that-cannot-be-pulled":          {v1beta1.ConditionInferenceReady, v1beta1.ReasonImagePullError},
+		"adapter-strength-above-1":             {},
+		"adapters-of-one-name":                 {},
+		"adapter-named-as-the-model":           {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidAdapter},
+		"adapter-unusable":                     {v1beta1.ConditionInferenceReady, v1beta1.ReasonAdapterUnusable},
+		"context-beyond-the-model":             {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"more-gpus-than-any-node-has":          {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"slices-that-no-node-has":              {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"slice-too-small":                      {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"unknown-instance-type":                {v1beta1.ConditionAccepted, v1beta1.ReasonUnknownInstanceType},
+		"gpus-that-heads-do-not-divide":        {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"gpu-that-the-engine-cannot-use":       {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"partition-of-a-node-that-is-made":     {v1beta1.ConditionAccepted, v1beta1.ReasonNotYetSupported},
+		"quantisation-that-the-gpu-cannot-run": {v1beta1.ConditionAccepted, v1beta1.ReasonDoesNotFit},
+		"template-without-containers":          {v1beta1.ConditionAccepted, v1beta1.ReasonInvalidTemplate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

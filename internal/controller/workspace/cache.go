@@ -66,7 +66,7 @@ func shrinkNode(object any) (any, error) {
 	}, nil
 }
 
-// shrinkPod keeps where a pod is and how it goes; what it was made from we know.
+// shrinkPod keeps where a pod is, which GPUs it has and how it goes; what it was made from we know.
 func shrinkPod(object any) (any, error) {
 	p, ok := object.(*corev1.Pod)
 	if !ok {
@@ -74,7 +74,7 @@ func shrinkPod(object any) (any, error) {
 	}
 	return &corev1.Pod{
 		ObjectMeta: identity(p, p.Labels),
-		Spec:       corev1.PodSpec{NodeName: p.Spec.NodeName},
+		Spec:       corev1.PodSpec{NodeName: p.Spec.NodeName, Containers: holder(p.Spec)},
 		Status: corev1.PodStatus{
 			Phase: p.Status.Phase, Reason: p.Status.Reason, Message: p.Status.Message, Conditions: p.Status.Conditions,
 			PodIP: p.Status.PodIP, StartTime: p.Status.StartTime,

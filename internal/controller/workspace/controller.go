@@ -187,6 +187,7 @@ func (r *Reconciler) SetupWith(ctx context.Context, mgr ctrl.Manager) error {
 	}
 	err := build.
 		Watches(&corev1.Pod{}, behind{handler.EnqueueRequestsFromMapFunc(byLabel)}, builder.WithPredicates(podNews())).
+		Watches(&corev1.Pod{}, behind{handler.EnqueueRequestsFromMapFunc(r.byFreed)}, builder.WithPredicates(freed())).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.byNode), builder.WithPredicates(nodeNews())).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.byConfig), builder.WithPredicates(configNews())).
 		WatchesRawSource(source.Func(r.answers)).

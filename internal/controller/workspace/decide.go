@@ -14,6 +14,7 @@ import (
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/nodeshape"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/render/podtemplate"
 	"kaito.sh/kaito/internal/sizing"
@@ -29,6 +30,8 @@ type Planner struct {
 	Images Images
 	// Sources say where weights come from.
 	Sources Sources
+	// AMDGroups own the devices of AMD's GPUs on nodes.
+	AMDGroups []int64
 	// NoProvisioning is true where no nodes are to be made.
 	NoProvisioning bool
 }
@@ -37,10 +40,26 @@ type Planner struct {
 type Images struct {
 	// Runner is the image that holds kaito-runner.
 	Runner string
-	// Engines are the images of the servers, by engine.
-	Engines map[string]string
+	// Engines are the images of the servers, by engine; ROCm are those for AMD's GPUs.
+	Engines, ROCm map[string]string
 	// Gate reads and tokenizes data, Tuner trains on CPUs and TunerGPU on GPUs.
 	Gate, Tuner, TunerGPU string
+}
+
+// engine is the image of a plan's server.
+func (i Images) engine(plan model.Plan) string {
+	if plan.Vendor() == model.AMD {
+		return i.ROCm[plan.Engine]
+	}
+	return i.Engines[plan.Engine]
+}
+
+// groups are those that a plan's pods need to open the devices of GPUs.
+func (p Planner) groups(plan model.Plan) []int64 {
+	if plan.Vendor() == model.AMD {
+		return p.AMDGroups
+	}
+	return nil
 }
 
 // decision is what a pass has chosen: conditions, what to apply, what to report.
@@ -210,6 +229,21 @@ func findNodes(p Planner, t *thought) bool {
 		t.decision.nodes = v1beta1.NodesNotReady(not)
 		return true
 	}
+	return t.narrow()
+}
+
+// narrow leaves of the nodes the part that resource.partition asks for.
+func (t *thought) narrow() bool {
+	if t.template != nil {
+		return false
+	}
+	part, err := sizing.OfPartition(t.ws.Resource.Partition, t.fit)
+	if err != nil {
+		t.accepted, t.fit, t.final = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sizing.Sentence(err)), nil, true
+		t.decision.nodes = v1beta1.NodesTooSmall()
+		return true
+	}
+	t.fit = part
 	return false
 }
 
@@ -226,8 +260,9 @@ func (p Planner) pick(t *thought, judge func(*corev1.Node) string) (not []string
 			not = append(not, n.Name+" "+why)
 			continue
 		}
-		t.fit = append(t.fit, shape(n, p.Instances))
+		t.fit = append(t.fit, nodeshape.Of(n, p.Instances, t.taken[n.Name])...)
 	}
+	t.stayWithin()
 	slices.Sort(not)
 	slices.Sort(t.old)
 	return not
@@ -250,7 +285,7 @@ func names(nodes []model.NodeShape) []string {
 		all = append(all, n.Name)
 	}
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // fitModel plans the model for the nodes and says what to apply.
@@ -279,10 +314,10 @@ func fitModel(p Planner, t *thought) bool {
 		Command: start,
 		Images: render.Images{
 			Runner: p.Images.Runner,
-			Engine: p.Images.Engines[plan.Engine],
+			Engine: p.Images.engine(plan),
 		},
 		Weights: p.weights(t, plan, sizing.Options(t.ws).Image), PullSecrets: p.pullSecrets(t.ws),
-		Adapters: t.adapters,
+		Adapters: t.adapters, Groups: p.groups(plan),
 	}
 	p.ignoreImage(t)
 	t.notes = slices.Concat(t.notes, planNotes(*t.serving), adapterNotes(*t.serving))

@@ -136,8 +136,9 @@ func TestADecisionSaysWhatIsTrueAndWhatWouldHelp(t *testing.T) {
 		},
 		"what a later version brings is refused, not ignored": {
 			o: observed{ws: workspace(func(ws *v1beta1.Workspace) {
-				ws.Resource.Partition = &v1beta1.PartitionSpec{Mode: v1beta1.PartitionMIG}
-			}), nodes: node()},
+				ws.Resource.Partition = &v1beta1.PartitionSpec{Mode: v1beta1.PartitionMIG, Profile: "1g.10gb"}
+				ws.Resource.InstanceType = "Standard_NC24ads_A100_v4"
+			})},
 			want:  []string{"Accepted=False/NotYetSupported", "NodesReady=Unknown/NotAccepted", "InferenceReady=False/NotYetSupported"},
 			state: v1beta1.StateFailed,
 		},

@@ -1,76 +1,147 @@
 package workspace
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"kaito.sh/kaito/internal/instance"
+	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
 )
 
-// gpuResource is what NVIDIA's device plugin offers on a node.
-const gpuResource corev1.ResourceName = "nvidia.com/gpu"
+// nodeIndex finds pods that have GPUs by the node that they run on.
+const nodeIndex = "node"
 
-// The labels that NVIDIA's GPU feature discovery writes.
-const (
-	labelGPUProduct  = "nvidia.com/gpu.product"
-	labelGPUMemory   = "nvidia.com/gpu.memory" // MiB
-	labelGPUReplicas = "nvidia.com/gpu.replicas"
-	labelGPUMajor    = "nvidia.com/gpu.compute.major"
-	labelGPUMinor    = "nvidia.com/gpu.compute.minor"
-)
-
-// gpus are those that a node offers to pods: what was discovered on the node itself,
-// else what the provider publishes of its instance type.
-func gpus(n *corev1.Node, types *instance.Table) model.GPUs {
-	allocatable := n.Status.Allocatable[gpuResource]
-	count := int(allocatable.Value())
-	if count == 0 {
-		return model.GPUs{}
-	}
-	found := discovered(n.Labels)
-	name := n.Labels[corev1.LabelInstanceTypeStable]
-	if published, ok := types.Lookup(name); ok {
-		shape := published.Shape()
-		if found.Kind.Key == "" {
-			found.Kind, found.Product = model.Label{Key: corev1.LabelInstanceTypeStable, Value: name}, shape.Product
-		}
-		if found.Memory == 0 {
-			found.Memory = shape.Memory
-		}
-		if !found.Capability.Known() {
-			found.Capability = shape.Capability
-		}
-	}
-	found.Count = count
-	if replicas := number(n.Labels, labelGPUReplicas); replicas > 1 {
-		// Several of them are one card: its memory is shared, and layers cannot be spread over it.
-		found.Count, found.Memory = 1, found.Memory/model.Bytes(replicas)
-	}
-	return found
+// isGPU is true of what device plugins call GPUs that are planned for.
+func isGPU(name corev1.ResourceName) bool {
+	return name == model.ResourceNVIDIA || name == model.ResourceAMD || strings.HasPrefix(string(name), model.ResourceSlice)
 }
 
-// discovered is what the labels of a node say; what they leave out stays zero.
-func discovered(labels map[string]string) model.GPUs {
-	g := model.GPUs{
-		Memory:     model.Bytes(number(labels, labelGPUMemory)) * model.MiB,
-		Capability: model.Capability{Major: number(labels, labelGPUMajor), Minor: number(labels, labelGPUMinor)},
+// gpusOf are the GPUs that a pod asks for. Init containers run one after the other, and none
+// of ours has GPUs beside a container that has some.
+func gpusOf(spec corev1.PodSpec) corev1.ResourceList {
+	var all corev1.ResourceList
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		for name, amount := range c.Resources.Requests {
+			if have, ok := all[name]; isGPU(name) && (!ok || have.Cmp(amount) < 0) {
+				if all == nil {
+					all = corev1.ResourceList{}
+				}
+				all[name] = amount
+			}
+		}
 	}
-	if product := labels[labelGPUProduct]; product != "" {
-		g.Kind = model.Label{Key: labelGPUProduct, Value: product}
-		g.Product = strings.ReplaceAll(product, "-", " ")
-	}
-	return g
+	return all
 }
 
-// number is a label that counts something; what counts nothing is 0.
-func number(labels map[string]string, key string) int {
-	const most = 1 << 30 // more MiB than any card has
-	n, err := strconv.Atoi(labels[key])
-	if err != nil || n < 0 || n > most {
-		return 0
+// holder is what the cache keeps of the containers of a pod: the GPUs that it has.
+func holder(spec corev1.PodSpec) []corev1.Container {
+	gpus := gpusOf(spec)
+	if len(gpus) == 0 {
+		return nil
 	}
-	return n
+	return []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: gpus}}}
+}
+
+// holds is true of a pod that has GPUs of a node: until it has ended, or is gone.
+func holds(p *corev1.Pod) bool {
+	return p.Spec.NodeName != "" && len(p.Spec.Containers) > 0 && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
+}
+
+// observeTaken adds up what pods of other Workspaces have of the GPUs of nodes. Pods that no
+// Workspace has made are not in the cache: of those the scheduler knows alone.
+func (r *Reconciler) observeTaken(ctx context.Context, o *observed) error {
+	for i := range o.nodes {
+		n := &o.nodes[i]
+		if provisions(o.ws) || !hasGPUs(n) {
+			continue
+		}
+		var pods corev1.PodList
+		if err := r.cached.List(ctx, &pods, append(asItIs(), client.MatchingFields{nodeIndex: n.Name})...); err != nil {
+			return fmt.Errorf("list the pods with GPUs on node %q: %w", n.Name, err)
+		}
+		for j := range pods.Items {
+			if p := &pods.Items[j]; holds(p) && (p.Namespace != o.ws.Namespace || p.Labels[v1beta1.LabelWorkspace] != o.ws.Name) {
+				o.take(n.Name, gpusOf(p.Spec))
+			}
+		}
+	}
+	return nil
+}
+
+func hasGPUs(n *corev1.Node) bool {
+	for name := range n.Status.Allocatable {
+		if isGPU(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// take adds GPUs to what others have of a node.
+func (o *observed) take(node string, gpus corev1.ResourceList) {
+	if o.taken == nil {
+		o.taken = map[string]corev1.ResourceList{}
+	}
+	if o.taken[node] == nil {
+		o.taken[node] = corev1.ResourceList{}
+	}
+	for name, amount := range gpus {
+		sum := o.taken[node][name]
+		sum.Add(amount)
+		o.taken[node][name] = sum
+	}
+}
+
+// stayWithin keeps a server to the part of a node that it was planned for while others had the
+// rest. It would be stopped to be given more, and a pod that is started again beside it would
+// find its own GPUs gone. Once no pod of it runs, it is planned anew.
+func (t *thought) stayWithin() {
+	if t.server == nil || len(workers(t.pods)) == 0 {
+		return
+	}
+	most, err := strconv.Atoi(t.server.Annotations[v1beta1.AnnotationGPUsOfNode])
+	if err != nil || most <= 0 {
+		return
+	}
+	for i := range t.fit {
+		g := &t.fit[i].GPUs
+		g.Taken = max(g.Taken, g.Count-most)
+	}
+}
+
+// byFreed finds the Workspaces that may use the GPUs which a pod of another has left.
+func (r *Reconciler) byFreed(ctx context.Context, pod client.Object) []reconcile.Request {
+	p, ok := pod.(*corev1.Pod)
+	if !ok || p.Spec.NodeName == "" {
+		return nil
+	}
+	var n corev1.Node
+	if err := r.cached.Get(ctx, types.NamespacedName{Name: p.Spec.NodeName}, &n, client.UnsafeDisableDeepCopy); err != nil {
+		return nil // the node is gone as well, which is news of its own
+	}
+	return r.byNode(ctx, &n)
+}
+
+// freed lets through the moment at which a pod leaves its GPUs, and that at which it takes them.
+func freed() predicate.Predicate {
+	has := func(o client.Object) bool {
+		p, ok := o.(*corev1.Pod)
+		return ok && holds(p)
+	}
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(e event.DeleteEvent) bool { return has(e.Object) },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return has(e.ObjectOld) != has(e.ObjectNew) },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
 }

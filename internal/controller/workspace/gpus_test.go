@@ -1,16 +1,17 @@
 package workspace
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
-	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
@@ -19,7 +20,7 @@ import (
 
 // withGPUs gives a node GPUs and the labels of its discovery, as key=value.
 func withGPUs(n *corev1.Node, count string, labels ...string) *corev1.Node {
-	n.Status.Allocatable[gpuResource] = resource.MustParse(count)
+	n.Status.Allocatable[model.ResourceNVIDIA] = resource.MustParse(count)
 	n.Status.Allocatable[corev1.ResourceMemory] = resource.MustParse("220Gi")
 	n.Status.Allocatable[corev1.ResourceCPU] = resource.MustParse("24")
 	for _, l := range labels {
@@ -34,45 +35,6 @@ func a100() []string {
 	return []string{
 		"nvidia.com/gpu.product=NVIDIA-A100-SXM4-80GB", "nvidia.com/gpu.memory=81920", "nvidia.com/gpu.count=1",
 		"nvidia.com/gpu.compute.major=8", "nvidia.com/gpu.compute.minor=0",
-	}
-}
-
-func TestGPUsOfANode(t *testing.T) {
-	t.Parallel()
-	types, err := instance.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	discovered := model.GPUs{
-		Count: 1, Product: "NVIDIA A100 SXM4 80GB", Kind: model.Label{Key: labelGPUProduct, Value: "NVIDIA-A100-SXM4-80GB"},
-		Memory: 80 * model.GiB, Capability: model.Capability{Major: 8},
-	}
-	shared := discovered
-	shared.Memory /= 4
-	published := model.GPUs{
-		Count: 4, Product: "NVIDIA T4", Kind: model.Label{Key: corev1.LabelInstanceTypeStable, Value: "Standard_NC64as_T4_v3"},
-		Memory: model.Nominal(16), Capability: model.Capability{Major: 7, Minor: 5},
-	}
-	for name, tc := range map[string]struct {
-		count  string
-		labels []string
-		want   model.GPUs
-	}{
-		"none":                {"0", a100(), model.GPUs{}},
-		"what was discovered": {"1", a100(), discovered},
-		"what was discovered before what is published": {"1", append(a100(), corev1.LabelInstanceTypeStable+"=Standard_NC64as_T4_v3"), discovered},
-		"what is published":                            {"4", []string{corev1.LabelInstanceTypeStable + "=Standard_NC64as_T4_v3"}, published},
-		"one card that several pods share":             {"4", append(a100(), "nvidia.com/gpu.replicas=4"), shared},
-		"nothing but their number":                     {"2", nil, model.GPUs{Count: 2}},
-		"labels that say nothing":                      {"2", []string{"nvidia.com/gpu.memory=lots", "nvidia.com/gpu.compute.major=-8"}, model.GPUs{Count: 2}},
-		"a type that nobody knows":                     {"2", []string{corev1.LabelInstanceTypeStable + "=huge"}, model.GPUs{Count: 2}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if diff := cmp.Diff(tc.want, gpus(withGPUs(testkit.Node("n1"), tc.count, tc.labels...), types)); diff != "" {
-				t.Errorf("GPUs (-want +got):\n%s", diff)
-			}
-		})
 	}
 }
 
@@ -136,5 +98,145 @@ func TestWhatAPlanForGPUsSays(t *testing.T) {
 				t.Errorf("%q, want %q and not %q", got, tc.want, tc.lacks)
 			}
 		})
+	}
+}
+
+// slicesOf makes a node offer slices beside its whole GPUs, and the labels of mixed discovery.
+func slicesOf(n *corev1.Node, profile, count string) *corev1.Node {
+	resourceName := corev1.ResourceName(model.ResourceSlice + profile)
+	n.Status.Allocatable[resourceName] = resource.MustParse(count)
+	metav1.SetMetaDataLabel(&n.ObjectMeta, string(resourceName)+".product", "NVIDIA-A100-SXM4-80GB-MIG-"+profile)
+	metav1.SetMetaDataLabel(&n.ObjectMeta, string(resourceName)+".memory", "40192")
+	return n
+}
+
+func TestAPartOfANode(t *testing.T) {
+	t.Parallel()
+	whole := func() *corev1.Node { return withGPUs(testkit.Node("n1"), "8", a100()...) }
+	amd := func() *corev1.Node {
+		n := withGPUs(testkit.Node("n1"), "0")
+		n.Status.Allocatable[model.ResourceAMD] = resource.MustParse("8")
+		metav1.SetMetaDataLabel(&n.ObjectMeta, "amd.com/gpu.product-name", "AMD_Instinct_MI300X_OAM")
+		metav1.SetMetaDataLabel(&n.ObjectMeta, "amd.com/gpu.vram", "192G")
+		return n
+	}
+	mig := &v1beta1.PartitionSpec{Mode: v1beta1.PartitionMIG, Profile: "3g.40gb"}
+	some := func(n int32) *v1beta1.PartitionSpec {
+		return &v1beta1.PartitionSpec{Mode: v1beta1.PartitionAccelerator, Count: n}
+	}
+	for name, tc := range map[string]struct {
+		node  *corev1.Node
+		part  *v1beta1.PartitionSpec
+		want  string // GPUs, resource, image
+		taint string
+		says  string // where it is refused
+	}{
+		"whole GPUs":                            {whole(), nil, "1 nvidia.com/gpu nvidia", "", ""},
+		"a slice that is asked for":             {slicesOf(whole(), "3g.40gb", "2"), mig, "1 nvidia.com/mig-3g.40gb nvidia", "nvidia.com/mig-3g.40gb", ""},
+		"whole GPUs before slices":              {slicesOf(whole(), "3g.40gb", "2"), nil, "1 nvidia.com/gpu nvidia", "", ""},
+		"some of the GPUs":                      {whole(), some(4), "4 nvidia.com/gpu nvidia", "", ""},
+		"some of AMD's":                         {amd(), some(2), "2 amd.com/gpu amd", "amd.com/gpu", ""},
+		"GPUs of AMD's":                         {amd(), nil, "1 amd.com/gpu amd", "amd.com/gpu", ""},
+		"slices of another profile":             {slicesOf(whole(), "1g.10gb", "7"), mig, "", "", `No node offers slices 3g.40gb, which resource.partition asks for`},
+		"slices of AMD's":                       {amd(), mig, "", "", `node "n1" has 8 x AMD Instinct MI300X OAM`},
+		"more than there are":                   {whole(), some(16), "", "", `No node offers 16 whole GPUs, which resource.partition asks for: node "n1" has 8 x NVIDIA A100 SXM4 80GB`},
+		"a number that the heads do not divide": {whole(), some(5), "", "", `cannot be spread over 5 GPUs of node "n1"`},
+		"a part of a node without GPUs":         {testkit.Node("n1"), some(1), "", "", `node "n1" has no GPUs`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := planner(t)
+			p.AMDGroups = []int64{44, 109}
+			p.Images.Engines, p.Images.ROCm = map[string]string{"vllm": "nvidia"}, map[string]string{"vllm": "amd"}
+			ws := workspace(func(ws *v1beta1.Workspace) {
+				ws.Inference.Preset.Name, ws.Resource.Partition = "phi-4-mini-instruct", tc.part
+			})
+			d := p.decide(observed{ws: ws, nodes: []corev1.Node{*tc.node}})
+			if d.serving == nil {
+				if tc.says == "" || d.accepted.Reason != v1beta1.ReasonDoesNotFit || !strings.Contains(d.accepted.Message, tc.says) || !d.final {
+					t.Errorf("refused with %s: %s; want %q", d.accepted.Reason, d.accepted.Message, tc.says)
+				}
+				return
+			}
+			spec := render.StatefulSet(*d.serving).Spec.Template.Spec
+			got := ""
+			for name, amount := range *spec.Containers[0].Resources.Limits {
+				if isGPU(name) {
+					got = fmt.Sprintf("%s %s %s", amount.String(), name, *spec.Containers[0].Image)
+				}
+			}
+			if got != tc.want {
+				t.Errorf("the engine gets %q, want %q", got, tc.want)
+			}
+			if last := *spec.Tolerations[len(spec.Tolerations)-1].Key; tc.taint != "" && last != tc.taint {
+				t.Errorf("the last toleration is of %s, want %s", last, tc.taint)
+			}
+			if opens := len(spec.SecurityContext.SupplementalGroups) > 0; opens != strings.HasSuffix(tc.want, " amd") {
+				t.Errorf("supplemental groups are %v", spec.SecurityContext.SupplementalGroups)
+			}
+		})
+	}
+}
+
+// onGPUs is a pod of a Workspace that has GPUs of a node.
+func onGPUs(ws, node, count string) corev1.Pod {
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: ws + "-0", Labels: map[string]string{v1beta1.LabelWorkspace: ws}},
+		Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{
+			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{model.ResourceNVIDIA: resource.MustParse(count)}},
+		}}},
+	}
+}
+
+func TestWhatOthersHaveOfANodeIsLeftToThem(t *testing.T) {
+	t.Parallel()
+	t4 := []string{"nvidia.com/gpu.product=Tesla-T4", "nvidia.com/gpu.memory=15360", "nvidia.com/gpu.compute.major=7", "nvidia.com/gpu.compute.minor=5"}
+	ws := workspace(func(ws *v1beta1.Workspace) { ws.Inference.Preset.Name = "llama-3.1-8b-instruct" }) // four T4 hold its whole context
+	node := withGPUs(testkit.Node("n1"), "8", t4...)
+	see := func(others string, server *appsv1.StatefulSet, pods ...corev1.Pod) decision {
+		o := observed{ws: ws, nodes: []corev1.Node{*node}, server: server, pods: pods}
+		o.take("n1", onGPUs("other", "n1", others).Spec.Containers[0].Resources.Requests)
+		return planner(t).decide(o)
+	}
+	squeezed := see("6", nil)
+	if n := squeezed.serving.Plan.GPUs(); n != 2 || !strings.Contains(squeezed.accepted.Message, "planned for the 2 of 8 x Tesla T4 that pods of others leave free") {
+		t.Errorf("beside 6 that are taken: %d GPUs, %s", n, squeezed.accepted.Message)
+	}
+	applied := render.StatefulSet(*squeezed.serving)
+	server := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: ws.Name, Annotations: applied.Annotations}}
+	if applied.Annotations[v1beta1.AnnotationGPUsOfNode] != "2" {
+		t.Errorf("annotations %v", applied.Annotations)
+	}
+	if d := see("0", server, onGPUs(ws.Name, "n1", "2")); d.serving.Plan.GPUs() != 2 || render.StatefulSet(*d.serving).Annotations[v1beta1.AnnotationConfigHash] != applied.Annotations[v1beta1.AnnotationConfigHash] {
+		t.Errorf("once the others left, its server is stopped for %d GPUs", d.serving.Plan.GPUs())
+	}
+	if d := see("0", server); d.serving.Plan.GPUs() != 4 {
+		t.Errorf("a server that does not run is planned for %d GPUs, not anew", d.serving.Plan.GPUs())
+	}
+	if d := see("8", nil); d.serving.Plan.GPUs() != 4 || !strings.Contains(d.accepted.Message, "it waits for 4 x Tesla T4: pods of others have 8 of the 8 of a node") {
+		t.Errorf("where nothing is free: %d GPUs, %s", d.serving.Plan.GPUs(), d.accepted.Message)
+	}
+}
+
+func TestOnlyGPUsOfAPodAreKept(t *testing.T) {
+	t.Parallel()
+	ask := func(gpus string) corev1.ResourceRequirements {
+		return corev1.ResourceRequirements{Requests: corev1.ResourceList{model.ResourceNVIDIA: resource.MustParse(gpus), corev1.ResourceCPU: resource.MustParse("2")}}
+	}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{
+		NodeName: "n1", InitContainers: []corev1.Container{{Name: "prepare", Image: "i"}, {Name: "train", Resources: ask("1")}},
+		Containers: []corev1.Container{{Name: "publish", Env: []corev1.EnvVar{{Name: "a"}}}},
+	}}
+	kept, err := shrinkPod(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := corev1.PodSpec{NodeName: "n1", Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{model.ResourceNVIDIA: resource.MustParse("1")}}}}}
+	if diff := cmp.Diff(want, kept.(*corev1.Pod).Spec); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	pod.Spec.InitContainers = nil
+	if kept, _ := shrinkPod(pod); kept.(*corev1.Pod).Spec.Containers != nil {
+		t.Error("containers without GPUs are kept")
 	}
 }

@@ -38,7 +38,7 @@ func refuseInstanceType(p Planner, t *thought) bool {
 	}
 	t.instance, t.notes = made.Type, append(t.notes, notes...)
 	node := &t.wish.node
-	node.Workspace, node.InstanceType, node.GPUs = t.ws, made.Type.Name, made.Type.GPUs
+	node.Workspace, node.InstanceType, node.GPUs, node.Resource = t.ws, made.Type.Name, made.Type.GPUs, made.Type.Resource()
 	node.CapacityTypes, node.ImageFamily = made.CapacityTypes, made.ImageFamily
 	t.acceptAgain()
 	return false

@@ -7,9 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
-
-	"kaito.sh/kaito/internal/instance"
-	"kaito.sh/kaito/internal/model"
 )
 
 // The first versions that mount an image as a volume without a feature gate.
@@ -17,16 +14,6 @@ const (
 	leastKubelet    = "1.35"
 	leastContainerd = "2.1"
 )
-
-func shape(n *corev1.Node, types *instance.Table) model.NodeShape {
-	return model.NodeShape{
-		Name:   n.Name,
-		CPU:    model.MilliCPU(n.Status.Allocatable.Cpu().MilliValue()),
-		Memory: model.Bytes(n.Status.Allocatable.Memory().Value()),
-		Disk:   model.Bytes(n.Status.Allocatable.StorageEphemeral().Value()),
-		GPUs:   gpus(n, types),
-	}
-}
 
 // unusable says why a node can take no pod now, or nothing.
 func unusable(n *corev1.Node) string {

@@ -34,6 +34,8 @@ type observed struct {
 	// nodes are those that the selector selects; of a Workspace whose nodes are made for it,
 	// those that have been made.
 	nodes []corev1.Node
+	// taken is what pods of other Workspaces have of the GPUs of nodes, by the node's name.
+	taken map[string]corev1.ResourceList
 	// pods are those of the Workspace that serve, jobPods those that check and train.
 	pods, jobPods []corev1.Pod
 	// phases are the seconds of each phase of the start, as the runner of the ready pod
@@ -67,7 +69,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 	if err := r.cached.Get(ctx, key, o.ws); err != nil {
 		return o, err
 	}
-	for _, look := range []func(context.Context, *observed) error{r.observeClaims, r.observeNodes, r.observeConfig, r.observeCatalogs} {
+	for _, look := range []func(context.Context, *observed) error{r.observeClaims, r.observeNodes, r.observeTaken, r.observeConfig, r.observeCatalogs} {
 		if err := look(ctx, &o); err != nil {
 			return o, err
 		}

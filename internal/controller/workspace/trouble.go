@@ -94,7 +94,11 @@ func asks(t *thought) string {
 	}
 	p := t.serving.Plan
 	if p.GPU != nil {
-		return fmt.Sprintf(", which asks for %d GPUs, %dm of CPU and %s of memory,", p.GPUs(), p.CPU, p.Memory.Total())
+		gpus := fmt.Sprintf("%d GPUs", p.GPUs())
+		if named := p.Resource(); named != "" {
+			gpus = fmt.Sprintf("%d x %s", p.GPUs(), named)
+		}
+		return fmt.Sprintf(", which asks for %s, %dm of CPU and %s of memory,", gpus, p.CPU, p.Memory.Total())
 	}
 	return fmt.Sprintf(", which asks for %dm of CPU and %s of memory,", p.CPU, p.Memory.Total())
 }

@@ -102,8 +102,8 @@ func (p Planner) serveAdapter(t *thought) bool {
 	t.decision.nodes = v1beta1.NodesReady(nodes)
 	t.serving = &render.Serving{
 		Workspace: t.ws, Model: t.model, Plan: plan, Command: start,
-		Images:  render.Images{Runner: p.Images.Runner, Engine: p.Images.Engines[plan.Engine]},
-		Weights: p.weights(t, plan, ""), PullSecrets: p.pullSecrets(t.ws), Adapters: t.adapters,
+		Images:  render.Images{Runner: p.Images.Runner, Engine: p.Images.engine(plan)},
+		Weights: p.weights(t, plan, ""), PullSecrets: p.pullSecrets(t.ws), Adapters: t.adapters, Groups: p.groups(plan),
 	}
 	return true
 }
@@ -142,7 +142,7 @@ func together(t *thought) bool {
 	}
 	for _, n := range t.fit {
 		enough := n.CPU >= train.CPU+serve.CPU+othersCPU && n.Memory >= train.Memory.Total()+serve.Memory.Total()+othersMemory
-		if enough && n.GPUs.Count >= train.GPUs()+serve.GPUs() {
+		if enough && n.GPUs.Free() >= train.GPUs()+serve.GPUs() {
 			return true
 		}
 	}

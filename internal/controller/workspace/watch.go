@@ -60,6 +60,12 @@ func index(ctx context.Context, to client.FieldIndexer) error {
 		to.IndexField(ctx, &corev1.Pod{}, workspaceIndex, func(o client.Object) []string {
 			return []string{o.GetLabels()[v1beta1.LabelWorkspace]}
 		}),
+		to.IndexField(ctx, &corev1.Pod{}, nodeIndex, func(o client.Object) []string {
+			if p := o.(*corev1.Pod); holds(p) {
+				return []string{p.Spec.NodeName}
+			}
+			return nil
+		}),
 	)
 	if err != nil {
 		return fmt.Errorf("add the indexes of the cache: %w", err)

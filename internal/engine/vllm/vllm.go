@@ -89,10 +89,10 @@ func known(m model.Model, p model.Plan) []flags.Argument {
 	return all
 }
 
-// hasBfloat16 is false for GPUs before compute capability 8.0: vLLM ends at once when
-// a model asks for bfloat16 there, as nearly all do.
+// hasBfloat16 is false for NVIDIA's GPUs before compute capability 8.0: vLLM ends at once when
+// a model asks for bfloat16 there, as nearly all do. All of AMD's that vLLM runs on have it.
 func hasBfloat16(p model.Plan) bool {
-	return p.GPU == nil || p.GPU.Capability.AtLeast(model.Capability{Major: 8})
+	return p.GPU == nil || p.Vendor() == model.AMD || p.GPU.Capability.AtLeast(model.Capability{Major: 8})
 }
 
 // planned are the flags that no user sets, and those whose wishes the plan has heard.

@@ -18,7 +18,6 @@ var sizeName = regexp.MustCompile(`^Standard_[A-Z]+[0-9]+[A-Za-z0-9_-]*$`)
 const (
 	onDemand = "on-demand"
 	azure    = "azure"
-	gpus     = "nvidia.com/gpu"
 )
 
 // Offers are the ways to get a shape; see node.Provider. A claim without a zone is placed by
@@ -100,7 +99,7 @@ func (p *Provider) offer(name, kind, zone string) node.Offer {
 		o.Capacity[corev1.ResourceMemory] = *resource.NewQuantity(int64(one.RAMGiB*(1<<30)), resource.BinarySI)
 	}
 	if one.GPUs > 0 {
-		o.Capacity[gpus] = *resource.NewQuantity(int64(one.GPUs), resource.DecimalSI)
+		o.Capacity[corev1.ResourceName(one.Resource())] = *resource.NewQuantity(int64(one.GPUs), resource.DecimalSI)
 	}
 	return o
 }

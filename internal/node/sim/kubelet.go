@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -199,7 +200,7 @@ func (c *Cloud) node(m *machine, at stage) *corev1.Node {
 	}
 	n.Status.Capacity = maps.Clone(m.offer.Capacity)
 	if at < whole {
-		delete(n.Status.Capacity, ResourceGPU)
+		hide(n.Status.Capacity)
 	}
 	n.Status.Allocatable = maps.Clone(n.Status.Capacity)
 	n.Status.NodeInfo = corev1.NodeSystemInfo{
@@ -294,4 +295,13 @@ func many[T any](all []T, do func(T) error) error {
 	close(jobs)
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// hide takes the GPUs out of what a node shows.
+func hide(capacity corev1.ResourceList) {
+	for name := range capacity {
+		if strings.HasSuffix(string(name), "/gpu") {
+			delete(capacity, name)
+		}
+	}
 }

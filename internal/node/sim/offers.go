@@ -33,10 +33,10 @@ func (c *Cloud) sold(name string) (sku, bool) {
 	if t.CPUs == 0 {
 		t.CPUs, t.RAMGiB = t.GPUs*cpus, float64(t.GPUs*gib)
 	}
-	return sku{name: t.Name, gpus: t.GPUs, retired: t.Retired, capacity: amounts(int64(t.CPUs), int64(t.RAMGiB*(1<<30)), t.GPUs)}, ok
+	return sku{name: t.Name, gpus: t.GPUs, retired: t.Retired, capacity: amounts(int64(t.CPUs), int64(t.RAMGiB*(1<<30)), t.GPUs, corev1.ResourceName(t.Resource()))}, ok
 }
 
-func amounts(cpus, memory int64, gpus int) corev1.ResourceList {
+func amounts(cpus, memory int64, gpus int, named corev1.ResourceName) corev1.ResourceList {
 	const pods = 110
 	list := corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewQuantity(cpus, resource.DecimalSI),
@@ -44,7 +44,7 @@ func amounts(cpus, memory int64, gpus int) corev1.ResourceList {
 		corev1.ResourcePods:   *resource.NewQuantity(pods, resource.DecimalSI),
 	}
 	if gpus > 0 {
-		list[ResourceGPU] = *resource.NewQuantity(int64(gpus), resource.DecimalSI)
+		list[named] = *resource.NewQuantity(int64(gpus), resource.DecimalSI)
 	}
 	return list
 }
