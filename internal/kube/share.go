@@ -2,11 +2,13 @@ package kube
 
 import (
 	"crypto/sha256"
+	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/lru"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // sharedParts is how many different parts are known: a few for each model that is served.
@@ -21,15 +23,28 @@ type Sharing struct{ known *lru.Cache }
 // NewSharing makes a Sharing that knows no part yet.
 func NewSharing() *Sharing { return &Sharing{lru.New(sharedParts)} }
 
-// Shrink does what Shrink does, and shares the parts of pod templates.
+// Shrink does what Shrink does, and shares the words of labels and the parts of pod templates.
 func (s *Sharing) Shrink(object any) (any, error) {
+	if o, ok := object.(client.Object); ok {
+		shareWords(o.GetLabels())
+	}
 	switch o := object.(type) {
 	case *appsv1.StatefulSet:
+		shareWords(o.Spec.Template.Labels)
 		s.share(&o.Spec.Template.Spec)
 	case *batchv1.Job:
+		shareWords(o.Spec.Template.Labels)
 		s.share(&o.Spec.Template.Spec)
 	}
 	return Shrink(object)
+}
+
+// shareWords keeps one copy of each key and value: of all Workspaces the keys are the same,
+// and all objects of one carry its name.
+func shareWords(labels map[string]string) {
+	for key, value := range labels {
+		labels[unique.Make(key).Value()] = unique.Make(value).Value()
+	}
 }
 
 func (s *Sharing) share(pod *corev1.PodSpec) {
