@@ -19,7 +19,7 @@ func (f *fleet) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.begin(ctx, "kaito-operator", "KUBECONFIG="+f.plane.operator, "GOGC=35", binary,
+	return f.begin(ctx, "kaito-operator", "KUBECONFIG="+f.plane.operator, "GOGC=25", binary,
 		"--runner-image", "registry.local:5000/kaito/runner:dev", "--llamacpp-image", "registry.local:5000/kaito/llamacpp:dev",
 		"--gate-image", "registry.local:5000/kaito/gate:dev", "--tuner-image", "registry.local:5000/kaito/tuner:dev",
 		"--models", "registry.local:5000/kaito/models")

@@ -26,22 +26,22 @@ func NewSharing() *Sharing { return &Sharing{lru.New(sharedParts)} }
 // Shrink does what Shrink does, and shares the words of labels and the parts of pod templates.
 func (s *Sharing) Shrink(object any) (any, error) {
 	if o, ok := object.(client.Object); ok {
-		shareWords(o.GetLabels())
+		ShareWords(o.GetLabels())
 	}
 	switch o := object.(type) {
 	case *appsv1.StatefulSet:
-		shareWords(o.Spec.Template.Labels)
+		ShareWords(o.Spec.Template.Labels)
 		s.share(&o.Spec.Template.Spec)
 	case *batchv1.Job:
-		shareWords(o.Spec.Template.Labels)
+		ShareWords(o.Spec.Template.Labels)
 		s.share(&o.Spec.Template.Spec)
 	}
 	return Shrink(object)
 }
 
-// shareWords keeps one copy of each key and value: of all Workspaces the keys are the same,
-// and all objects of one carry its name.
-func shareWords(labels map[string]string) {
+// ShareWords keeps one copy of each key and value of labels: the keys are the same in all
+// objects of a kind, and all objects of a Workspace carry its name.
+func ShareWords(labels map[string]string) {
 	for key, value := range labels {
 		labels[unique.Make(key).Value()] = unique.Make(value).Value()
 	}

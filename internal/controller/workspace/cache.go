@@ -110,6 +110,7 @@ func shrinkConfigMap(object any) (any, error) {
 
 // identity is what every object is known by.
 func identity(o client.Object, kept map[string]string) metav1.ObjectMeta {
+	kube.ShareWords(kept)
 	return metav1.ObjectMeta{
 		Name: o.GetName(), Namespace: o.GetNamespace(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(),
 		CreationTimestamp: o.GetCreationTimestamp(), DeletionTimestamp: o.GetDeletionTimestamp(),
