@@ -82,7 +82,7 @@ func cpuMemory(m model.Model, wish model.Wish, plan model.Plan) model.Memory {
 	}
 	return model.Memory{
 		Weights:     m.Forms[model.FormGGUF].Size,
-		KVCache:     m.KVBytesPerToken() * model.Bytes(plan.Context) * model.Bytes(plan.Slots),
+		KVCache:     times(m.KVBytesPerToken(), model.Bytes(plan.Context), model.Bytes(plan.Slots)),
 		PromptCache: cache,
 		Adapters:    plan.Adapters.Each * model.Bytes(len(plan.Adapters.Ranks)),
 		Overhead:    engineOverhead + runnerOverhead,

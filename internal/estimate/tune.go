@@ -51,6 +51,7 @@ func TuneOnNode(m model.Model, load model.TuneLoad, node model.NodeShape) (model
 	if _, ok := m.Forms[model.FormHF]; !ok {
 		return model.TunePlan{}, &NoFormError{Model: m.ID, Form: model.FormHF}
 	}
+	load.Rank = min(load.Rank, mostRank)
 	if node.GPUs.Count == 0 {
 		return tuneOnCPU(m, load, node)
 	}
@@ -108,13 +109,15 @@ const (
 	logitBytes = 16
 	// wideBytes are those of a number of 32 bits, as adapters compute.
 	wideBytes = 4
+	// mostRank is more than any adapter has, and as much as can be multiplied.
+	mostRank = 1 << 20
 	// slackPercent is for what the allocator cannot use between blocks of changing size.
 	slackPercent = 115
 )
 
 // memoryOf sums up what a training keeps, but for programs.
 func memoryOf(m model.Model, load model.TuneLoad, recompute bool) model.TuneMemory {
-	tokens := model.Bytes(load.Batch) * model.Bytes(load.Length)
+	tokens := times(model.Bytes(load.Batch), model.Bytes(load.Length))
 	number := model.Bytes(max(load.Bits, 16) / 8) // 4 and 8 bits are widened to 16 to be computed with
 	block := model.Bytes(activationsPerToken(m, load, number))
 	kept := block * model.Bytes(m.Layers)
@@ -125,8 +128,8 @@ func memoryOf(m model.Model, load model.TuneLoad, recompute bool) model.TuneMemo
 	return model.TuneMemory{
 		Weights:     trainingWeights(m, load.Bits),
 		Adapter:     model.Bytes(m.AdapterParameters(load.Rank, load.Targets)) * adapterBytes,
-		Activations: tokens * kept * slackPercent / 100,
-		Logits:      tokens * model.Bytes(m.Vocabulary) * logitBytes * slackPercent / 100,
+		Activations: times(tokens, kept, slackPercent) / 100,
+		Logits:      times(tokens, model.Bytes(m.Vocabulary), logitBytes, slackPercent) / 100,
 	}
 }
 
