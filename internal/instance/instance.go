@@ -188,10 +188,15 @@ func (t Type) totalGiB() float64 { return float64(t.GPUs) * t.MemoryGiB }
 // missing is how many processors fewer than old a type has.
 func missing(t, old Type) int { return max(0, old.CPUs-t.CPUs) }
 
-// whole says whether all is known that a plan needs, and no amount is one that no machine has.
-func (t Type) whole() bool {
+// sane is false of amounts that no machine has.
+func (t Type) sane() bool {
 	const mostCPUs, mostGiB, mostGPUs = 1 << 16, 1 << 20, 1 << 10
-	if t.Name == "" || t.CPUs < 0 || t.CPUs > mostCPUs || t.RAMGiB < 0 || t.RAMGiB > mostGiB || t.GPUs > mostGPUs || t.MemoryGiB > mostGiB {
+	return t.CPUs >= 0 && t.CPUs <= mostCPUs && t.RAMGiB >= 0 && t.RAMGiB <= mostGiB && t.GPUs <= mostGPUs && t.MemoryGiB <= mostGiB
+}
+
+// whole says whether all is known that a plan needs.
+func (t Type) whole() bool {
+	if t.Name == "" || !t.sane() {
 		return false
 	}
 	if t.GPUs == 0 {
