@@ -1,5 +1,5 @@
 // Package catalog holds the models that Kaito ships: one YAML file a model, facts
-// only. It is a file system without logic; internal/catalog reads it.
+// only. It has no logic; internal/catalog reads it.
 package catalog
 
 import "embed"
@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed *.yaml
 var Files embed.FS
+
+// Lines are the same models in JSON, one a line, made from the files by internal/catalog/gen.
+//
+//go:embed models.jsonl
+var Lines []byte

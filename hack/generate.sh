@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes all generated files: deep copies, CRDs (config/crd/bases and the copies that
 # the charts carry, because a chart holds all its files), the API reference of docs/,
-# the runner's JSON schema, the page of training settings.
+# the runner's JSON schema, the page of training settings, the catalog as lines of JSON.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,4 +19,4 @@ cp config/crd/bases/kaito.sh_kaitonodeclasses.yaml config/crd/bases/karpenter.sh
 mkdir -p docs/reference
 go tool -modfile=tools/go.mod crd-ref-docs --log-level=ERROR --source-path=./api/v1beta1 --config=hack/api-reference.yaml \
   --renderer=markdown --output-path=docs/reference/workspace.md
-go generate ./internal/runner/... ./internal/tuning/...
+go generate ./internal/catalog/... ./internal/runner/... ./internal/tuning/...

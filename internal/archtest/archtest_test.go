@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -76,6 +77,33 @@ func TestPlantedViolationsAreTold(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string(nil), violations([]file{{path: "internal/render/x.go", dir: "internal/render", imports: []string{module + "internal/model", "fmt"}}})); diff != "" {
 		t.Errorf("an allowed import is told (-want +got):\n%s", diff)
+	}
+}
+
+// What a program links is asked of the go tool: packages come with packages of their own.
+func TestProgramsContainNothingThatTheyDoNotNeed(t *testing.T) {
+	t.Parallel()
+	for program, forbidden := range links() {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./"+program)
+			list.Dir = filepath.Join("..", "..")
+			out, err := list.Output()
+			if err != nil {
+				t.Fatalf("%v: %v", list, err)
+			}
+			packages := strings.Fields(string(out))
+			if !slices.Contains(packages, module+program) {
+				t.Fatalf("the list of what %s contains is not whole: %q", program, out)
+			}
+			for _, linked := range packages {
+				for folder, why := range forbidden {
+					if within(linked, folder) {
+						t.Errorf("%s contains %s: %s; `go list -deps -f '{{.ImportPath}} {{.Imports}}' ./%s` says who imports it", program, linked, why, program)
+					}
+				}
+			}
+		})
 	}
 }
 

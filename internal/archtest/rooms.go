@@ -50,6 +50,7 @@ func rooms() map[string]room {
 		"internal/dataset":          {keys: []string{"internal/near"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/dataset/source":   {keys: []string{"internal/dataset"}, bans: cluster},
 		"internal/catalog":          {keys: []string{"internal/model", "internal/near", "catalog"}, bans: pure},
+		"internal/catalog/gen":      {keys: []string{"internal/catalog"}},
 		"internal/instance":         {keys: []string{"internal/model", "internal/near"}, bans: join(pure, []string{"k8s.io"})},
 		"internal/nodeshape":        {keys: []string{"internal/model", "internal/instance"}, bans: pure},
 		"internal/estimate":         {keys: []string{"internal/model"}, bans: join(pure, []string{"k8s.io"})},
@@ -60,17 +61,20 @@ func rooms() map[string]room {
 		"internal/render": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/engine", "internal/nodeclaim", "internal/runner/contract", "internal/runner/ending", "internal/tuning",
+				"internal/nodelabel", "internal/podtemplate",
 			},
 			bans: pure,
 		},
 		"internal/sizing": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/engine", "internal/estimate", "internal/instance", "internal/near",
-				"internal/render", "internal/runner/contract", "internal/tuning",
+				"internal/nodelabel", "internal/podtemplate", "internal/runner/contract", "internal/tuning",
 			},
 			bans: pure,
 		},
-		"internal/kube": {keys: []string{"api/v1beta1"}, bans: machine},
+		"internal/nodelabel":   {keys: []string{"api/v1beta1"}, bans: join(pure, []string{"k8s.io/client-go"})},
+		"internal/podtemplate": {bans: join(pure, []string{"k8s.io/client-go"})},
+		"internal/kube":        {keys: []string{"api/v1beta1"}, bans: machine},
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
@@ -171,7 +175,7 @@ func nodeRooms() map[string]room {
 		"internal/node/nodetest":               {keys: []string{"internal/node"}, closed: true},
 		"internal/node/sim":                    {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}},
 		"internal/node/aks":                    {keys: []string{"internal/node", "internal/instance", "internal/model", "internal/near"}, bans: cluster},
-		"internal/nodeclaim":                   {bans: pure},
+		"internal/nodeclaim":                   {keys: []string{"internal/nodelabel"}, bans: pure},
 		"internal/karpenter":                   {keys: []string{"internal/node", "internal/nodeclaim"}},
 		"internal/armemulator":                 {keys: []string{"internal/instance", "internal/model", "internal/near", "internal/armemulator"}},
 		"internal/armemulator/armemulatortest": {keys: []string{"internal/armemulator"}, closed: true},
@@ -183,6 +187,24 @@ func nodeRooms() map[string]room {
 				"internal/buildinfo", "internal/config", "internal/controller", "internal/karpenter", "internal/kube", "internal/node", "internal/nodeclaim",
 				"internal/instance", "internal/provisioner",
 			},
+		},
+	}
+}
+
+// links are packages that a program may not contain, however they are reached, with why.
+func links() map[string]map[string]string {
+	const size = "it makes the program larger and slower to start for every command"
+	return map[string]map[string]string{
+		"cmd/kaito": {
+			"sigs.k8s.io/karpenter":                     size,
+			"sigs.k8s.io/controller-runtime/pkg/client": size,
+			"k8s.io/client-go/applyconfigurations":      size,
+			"k8s.io/client-go/kubernetes":               size,
+			"k8s.io/client-go/informers":                size,
+		},
+		"cmd/kaito-runner": {
+			"k8s.io/client-go": "a model's pod speaks to no API server",
+			"k8s.io/api":       "a model's pod speaks to no API server",
 		},
 	}
 }

@@ -2,6 +2,8 @@
 // that a user writes: catalog id, alias or hub id, in any case.
 package catalog
 
+//go:generate go run ./gen
+
 import (
 	"fmt"
 	"io/fs"

@@ -101,10 +101,15 @@ func Parse(data []byte) (model.Model, error) {
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
 		return model.Model{}, fmt.Errorf("read the model: %w", err)
 	}
-	if err := errors.Join(e.names(), e.shape(), e.attends(), e.Attention.check(e.Layers), e.weights(), e.Chat.check(), e.tuning()); err != nil {
+	if err := e.check(); err != nil {
 		return model.Model{}, err
 	}
 	return e.model(), nil
+}
+
+// check says everything that is wrong with the facts.
+func (e entry) check() error {
+	return errors.Join(e.names(), e.shape(), e.attends(), e.Attention.check(e.Layers), e.weights(), e.Chat.check(), e.tuning())
 }
 
 func (e entry) model() model.Model {

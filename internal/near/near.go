@@ -23,8 +23,14 @@ func Names(wanted string, known []string) []string {
 		if l := len(wanted) - len(name); l <= most && -l <= most {
 			d = distance(wanted, name)
 		}
-		if wanted != "" && (strings.Contains(name, wanted) || strings.Contains(wanted, name)) {
+		switch {
+		case wanted == "":
+		case strings.Contains(name, wanted):
 			d = min(d, 1)
+		case strings.Contains(wanted, name):
+			// It may be meant, and the less so the more was written besides.
+			guesses = append(guesses, guess{name, len(wanted) - len(name)})
+			continue
 		}
 		if d <= most {
 			guesses = append(guesses, guess{name, d})

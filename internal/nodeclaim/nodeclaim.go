@@ -9,6 +9,8 @@ import (
 	"fmt"
 
 	karpenter "sigs.k8s.io/karpenter/pkg/apis/v1"
+
+	"kaito.sh/kaito/internal/nodelabel"
 )
 
 // Karpenter's kinds, conditions, labels and finalizer.
@@ -49,13 +51,13 @@ const Finalizer = karpenter.TerminationFinalizer
 // Labels that claims and their nodes carry.
 const (
 	// LabelWorkspace and LabelNamespace say whose a claim and its node are.
-	LabelWorkspace = "kaito.sh/workspace"
-	LabelNamespace = "kaito.sh/workspacenamespace"
+	LabelWorkspace = nodelabel.Workspace
+	LabelNamespace = nodelabel.Namespace
 	// LabelOrdinal is which of a Workspace's nodes it is, from 0.
 	LabelOrdinal = "kaito.sh/node-ordinal"
 	// LabelNodePool is Karpenter's, PoolName its value on our claims; no such NodePool exists.
-	LabelNodePool = karpenter.NodePoolLabelKey
-	PoolName      = "kaito"
+	LabelNodePool = nodelabel.NodePool
+	PoolName      = nodelabel.PoolName
 	// LabelCapacityType is Karpenter's: "on-demand" or "spot".
 	LabelCapacityType = karpenter.CapacityTypeLabelKey
 )

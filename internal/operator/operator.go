@@ -67,7 +67,7 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 	if err != nil {
 		return nil, err
 	}
-	models, err := catalog.Load(shipped.Files)
+	models, err := catalog.LoadLines(shipped.Lines)
 	if err != nil {
 		return nil, fmt.Errorf("load the catalog: %w", err)
 	}

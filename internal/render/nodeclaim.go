@@ -1,10 +1,8 @@
 package render
 
 import (
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +12,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/nodeclaim"
+	"kaito.sh/kaito/internal/nodelabel"
 )
 
 // drainLimit is how long a node that is removed may wait for its pods: a training may
@@ -53,7 +52,7 @@ func NodeClaim(n Node) *nodeclaim.NodeClaim {
 		TypeMeta: metav1.TypeMeta{APIVersion: nodeclaim.APIVersion, Kind: nodeclaim.Kind},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   n.Name(),
-			Labels: NodeLabels(ws),
+			Labels: nodelabel.Made(ws),
 			Annotations: map[string]string{
 				nodeclaim.AnnotationDoNotDisrupt: "true",
 				nodeclaim.AnnotationWorkspaceUID: string(ws.UID),
@@ -89,38 +88,4 @@ func NodeClaim(n Node) *nodeclaim.NodeClaim {
 
 func in(key string, values ...string) nodeclaim.Requirement {
 	return nodeclaim.Requirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: slices.Clone(values)}
-}
-
-// NodeLabels are the labels that every node has which is made for a Workspace: those that
-// its selector asks for, as far as a node can be given them, and whose it is.
-func NodeLabels(ws *v1beta1.Workspace) map[string]string {
-	all := map[string]string{}
-	for key, value := range ws.Resource.LabelSelector.MatchLabels {
-		if !reserved(key) {
-			all[key] = value
-		}
-	}
-	maps.Copy(all, owned(ws))
-	return all
-}
-
-// owned are the labels by which the nodes of a Workspace are told from all others.
-func owned(ws *v1beta1.Workspace) map[string]string {
-	return map[string]string{
-		nodeclaim.LabelWorkspace: ws.Name,
-		nodeclaim.LabelNamespace: ws.Namespace,
-		nodeclaim.LabelNodePool:  nodeclaim.PoolName,
-	}
-}
-
-// reserved is true of labels that belong to Kubernetes, Karpenter or Kaito: nobody else
-// may say what they are on a node.
-func reserved(key string) bool {
-	domain, _, prefixed := strings.Cut(key, "/")
-	if !prefixed {
-		return false
-	}
-	return slices.ContainsFunc([]string{"kubernetes.io", "k8s.io", "karpenter.sh", v1beta1.Group}, func(of string) bool {
-		return domain == of || strings.HasSuffix(domain, "."+of)
-	})
 }

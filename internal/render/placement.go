@@ -9,7 +9,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
-	"kaito.sh/kaito/internal/nodeclaim"
+	"kaito.sh/kaito/internal/nodelabel"
 )
 
 // nodes requires a node that the selector selects, labels and expressions alike, and
@@ -33,11 +33,11 @@ func nodes(ws *v1beta1.Workspace, kind model.Label) *corev1ac.AffinityApplyConfi
 	}
 	if ws.Resource.InstanceType == "" {
 		term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
-			WithKey(nodeclaim.LabelNodePool).WithOperator(corev1.NodeSelectorOpNotIn).WithValues(nodeclaim.PoolName))
+			WithKey(nodelabel.NodePool).WithOperator(corev1.NodeSelectorOpNotIn).WithValues(nodelabel.PoolName))
 	} else {
-		for _, key := range slices.Sorted(maps.Keys(owned(ws))) {
+		for _, key := range slices.Sorted(maps.Keys(nodelabel.Owned(ws))) {
 			term.WithMatchExpressions(corev1ac.NodeSelectorRequirement().
-				WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(owned(ws)[key]))
+				WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(nodelabel.Owned(ws)[key]))
 		}
 	}
 	return corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().

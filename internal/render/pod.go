@@ -33,9 +33,6 @@ const (
 	groupID = 0
 )
 
-// WeightsDir is the folder with the files of the model inside a serving pod.
-const WeightsDir = contract.ModelDir
-
 func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 	ws := s.Workspace
 	podLabels := labels(ws)

@@ -39,26 +39,11 @@ type Serving struct {
 	Groups []int64
 }
 
-// Adapter is a LoRA adapter that a serving pod brings: from Image, else from Volume.
+// Adapter is an adapter that a serving pod brings.
 type Adapter struct {
-	// Name is the model id under which it answers.
-	Name string
-	// Image is its reference; Digest, sha256:<hex>, pins it where that is known.
-	Image, Digest string
-	// Volume holds its two files at its root.
+	model.Adapter
+	// Volume holds its two files at its root, where it has no image.
 	Volume *corev1ac.VolumeSourceApplyConfiguration
-	// Secrets are the names of Secrets of type kubernetes.io/dockerconfigjson that open the
-	// image's registry, beside Serving.PullSecrets. Only the container that pulls sees
-	// them. One that is missing is passed over.
-	Secrets []string
-	// PlainHTTP lets the runner use a registry that does not speak HTTPS.
-	PlainHTTP bool
-	// Strength is a decimal number that scales it; empty is 1.
-	Strength string
-	// Default is true of the one that answers where a request names no model.
-	Default bool
-	// Rank is its rank, or 0 where it is not known.
-	Rank int
 }
 
 // Images are the images of a serving pod, as full references.

@@ -207,7 +207,7 @@ func serving(t *testing.T, file string) render.Serving {
 			image = "vllm/vllm-openai-rocm:v0.33.0"
 		}
 	}
-	told := engine.Input{Model: m, Plan: plan, Weights: render.WeightsDir, Port: contract.EnginePort}
+	told := engine.Input{Model: m, Plan: plan, Weights: contract.ModelDir, Port: contract.EnginePort}
 	for _, a := range in.Adapters {
 		told.Adapters = append(told.Adapters, engine.Adapter{Name: a.Name, Path: at(a.Name)})
 	}

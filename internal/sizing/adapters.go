@@ -14,18 +14,18 @@ import (
 	"kaito.sh/kaito/internal/engine/vllm"
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
-	"kaito.sh/kaito/internal/render"
-	"kaito.sh/kaito/internal/render/podtemplate"
+	"kaito.sh/kaito/internal/podtemplate"
 	"kaito.sh/kaito/internal/runner/contract"
 )
 
 // longestAdapterName leaves room for what is put behind it in the names of files.
 const longestAdapterName = 200
 
-// Adapters reads inference.adapters, of which the API server has seen the forms only.
-// Registries are asked without TLS where plainHTTP is true.
-func Adapters(ws *v1beta1.Workspace, m model.Model, plainHTTP bool) ([]render.Adapter, *Objection) {
-	var all []render.Adapter
+// Adapters reads inference.adapters, of which the API server has seen the forms only, each
+// in its place; volumes are looked at and not kept. Registries are asked without TLS where
+// plainHTTP is true.
+func Adapters(ws *v1beta1.Workspace, m model.Model, plainHTTP bool) ([]model.Adapter, *Objection) {
+	var all []model.Adapter
 	for i, spec := range ws.Inference.Adapters {
 		a, why := adapter(m, spec, plainHTTP)
 		if why != "" {
@@ -37,7 +37,7 @@ func Adapters(ws *v1beta1.Workspace, m model.Model, plainHTTP bool) ([]render.Ad
 }
 
 // adapter is one of inference.adapters, or says after its place what is wrong with it.
-func adapter(m model.Model, spec v1beta1.AdapterSpec, plainHTTP bool) (a render.Adapter, why string) {
+func adapter(m model.Model, spec v1beta1.AdapterSpec, plainHTTP bool) (a model.Adapter, why string) {
 	source := spec.Source
 	if source == nil {
 		return a, " is missing: say where the adapter comes from"
@@ -48,7 +48,7 @@ func adapter(m model.Model, spec v1beta1.AdapterSpec, plainHTTP bool) (a render.
 	case len(source.Name) > longestAdapterName:
 		return a, fmt.Sprintf(".name has %d characters: at most %d can be used", len(source.Name), longestAdapterName)
 	}
-	a = render.Adapter{
+	a = model.Adapter{
 		Name: source.Name, Image: source.Image, Secrets: source.ImagePullSecrets,
 		PlainHTTP: plainHTTP && source.Image != "", Strength: ptr.Deref(spec.Strength, ""),
 	}
@@ -61,16 +61,14 @@ func adapter(m model.Model, spec v1beta1.AdapterSpec, plainHTTP bool) (a render.
 	if source.VolumeSource == nil {
 		return a, " has neither image nor volumeSource: name one of them"
 	}
-	volume, err := podtemplate.Volume(source.VolumeSource.Raw)
-	if err != nil {
+	if err := podtemplate.CheckVolume(source.VolumeSource.Raw); err != nil {
 		return a, ".volumeSource cannot be used: " + err.Error()
 	}
-	a.Volume = volume
 	return a, ""
 }
 
 // WithAdapters are wishes with the adapters that are to be served.
-func WithAdapters(wishes model.Wishes, adapters []render.Adapter) model.Wishes {
+func WithAdapters(wishes model.Wishes, adapters []model.Adapter) model.Wishes {
 	if len(adapters) == 0 {
 		return wishes
 	}
@@ -88,7 +86,7 @@ func WithAdapters(wishes model.Wishes, adapters []render.Adapter) model.Wishes {
 }
 
 // UnservedAdapters refuses adapters that the engine of a plan cannot load.
-func UnservedAdapters(m model.Model, plan model.Plan, adapters []render.Adapter) *Objection {
+func UnservedAdapters(m model.Model, plan model.Plan, adapters []model.Adapter) *Objection {
 	if len(adapters) == 0 || plan.Engine != llamacpp.Name || llamacpp.TakesAdapters(m) {
 		return nil
 	}
@@ -123,8 +121,8 @@ func ServesTuned(ws *v1beta1.Workspace) bool {
 
 // Command is how the engine of a plan is started. Its error says which settings do not go
 // together with the plan.
-func Command(m model.Model, plan model.Plan, settings engine.Settings, adapters []render.Adapter) (engine.Command, error) {
-	in := engine.Input{Model: m, Plan: plan, Settings: settings, Weights: render.WeightsDir, Port: contract.EnginePort, Adapters: engineAdapters(plan.Engine, adapters)}
+func Command(m model.Model, plan model.Plan, settings engine.Settings, adapters []model.Adapter) (engine.Command, error) {
+	in := engine.Input{Model: m, Plan: plan, Settings: settings, Weights: contract.ModelDir, Port: contract.EnginePort, Adapters: engineAdapters(plan.Engine, adapters)}
 	if plan.Engine == vllm.Name {
 		return vllm.Command(in)
 	}
@@ -132,7 +130,7 @@ func Command(m model.Model, plan model.Plan, settings engine.Settings, adapters 
 }
 
 // engineAdapters are the adapters as the engine of a plan is told of them.
-func engineAdapters(engineName string, all []render.Adapter) []engine.Adapter {
+func engineAdapters(engineName string, all []model.Adapter) []engine.Adapter {
 	var out []engine.Adapter
 	for _, a := range all {
 		at := contract.AdapterPEFT(a.Name)

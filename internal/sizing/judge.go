@@ -17,7 +17,7 @@ import (
 	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
-	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/nodelabel"
 	"kaito.sh/kaito/internal/tuning"
 )
 
@@ -285,7 +285,7 @@ func (m *Machine) readAnnotations(ws *v1beta1.Workspace) *Objection {
 // unmet says what of a selector no node of a type can meet, or nothing: a node is given
 // the labels of matchLabels that are the user's own, and says itself what type it is.
 func unmet(ws *v1beta1.Workspace, of instance.Type) string {
-	has := labels.Set(render.NodeLabels(ws))
+	has := labels.Set(nodelabel.Made(ws))
 	has[corev1.LabelInstanceTypeStable], has[corev1.LabelOSStable] = of.Name, string(corev1.Linux)
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(ws.Resource.LabelSelector.MatchLabels)) {

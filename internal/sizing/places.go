@@ -8,19 +8,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
-	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
-	"kaito.sh/kaito/internal/render/podtemplate"
+	"kaito.sh/kaito/internal/podtemplate"
 )
 
-// Places are the user's volumes of a tuning, where the Workspace names any.
-type Places struct {
-	Input, Output *corev1ac.VolumeSourceApplyConfiguration
-}
-
-// PlacesOf looks at all that names a place, and tells all that is wrong at once.
-func PlacesOf(ws *v1beta1.Workspace) (places Places, no *Objection) {
+// Places looks at all that names a place of a tuning, and tells all that is wrong at once.
+func Places(ws *v1beta1.Workspace) *Objection {
 	in, out := ws.Tuning.Input, ws.Tuning.Output
 	var wrongIn, wrongOut []string
 	if in.Image != "" {
@@ -31,8 +25,7 @@ func PlacesOf(ws *v1beta1.Workspace) (places Places, no *Objection) {
 	for _, secret := range in.ImagePullSecrets {
 		wrongIn = append(wrongIn, notASecret("tuning.input.imagePullSecrets", secret)...)
 	}
-	var err error
-	if places.Input, err = volumeOf(in.VolumeSource); err != nil {
+	if err := volume(in.VolumeSource); err != nil {
 		wrongIn = append(wrongIn, fmt.Sprintf("tuning.input.volumeSource %v", err))
 	}
 	if out.Image != "" {
@@ -41,7 +34,7 @@ func PlacesOf(ws *v1beta1.Workspace) (places Places, no *Objection) {
 	if out.ImagePushSecret != "" {
 		wrongOut = append(wrongOut, notASecret("tuning.output.imagePushSecret", out.ImagePushSecret)...)
 	}
-	if places.Output, err = volumeOf(out.VolumeSource); err != nil {
+	if err := volume(out.VolumeSource); err != nil {
 		wrongOut = append(wrongOut, fmt.Sprintf("tuning.output.volumeSource %v", err))
 	}
 	reason := v1beta1.ReasonInvalidInput
@@ -49,9 +42,9 @@ func PlacesOf(ws *v1beta1.Workspace) (places Places, no *Objection) {
 		reason = v1beta1.ReasonInvalidOutput
 	}
 	if all := slices.Concat(wrongIn, wrongOut); len(all) > 0 {
-		return places, refuse(reason, "%s", strings.ToUpper(all[0][:1])+strings.Join(all, "; ")[1:])
+		return refuse(reason, "%s", strings.ToUpper(all[0][:1])+strings.Join(all, "; ")[1:])
 	}
-	return places, nil
+	return nil
 }
 
 func notAnImage(field, image string) string {
@@ -80,15 +73,14 @@ func notASecret(field, secret string) []string {
 		"make one with `kubectl create secret docker-registry` and name it", field, secret)}
 }
 
-// volumeOf reads a volume strictly: what the API server would drop or refuse later is
+// volume looks at a volume strictly: what the API server would drop or refuse later is
 // told with its place now. The error goes on behind the name of the field.
-func volumeOf(raw *runtime.RawExtension) (*corev1ac.VolumeSourceApplyConfiguration, error) {
+func volume(raw *runtime.RawExtension) error {
 	if raw == nil {
-		return nil, nil //nolint:nilnil // none was named
+		return nil
 	}
-	source, err := podtemplate.Volume(raw.Raw)
-	if err != nil {
-		return nil, fmt.Errorf("cannot be used: %w", err)
+	if err := podtemplate.CheckVolume(raw.Raw); err != nil {
+		return fmt.Errorf("cannot be used: %w", err)
 	}
-	return source, nil
+	return nil
 }

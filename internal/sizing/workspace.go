@@ -8,7 +8,6 @@ import (
 	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
-	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/tuning"
 )
 
@@ -24,7 +23,7 @@ type Reading struct {
 	Model model.Model
 	// Settings and Adapters are those of a server.
 	Settings engine.Settings
-	Adapters []render.Adapter
+	Adapters []model.Adapter
 	// Training are the settings of a tuning.
 	Training tuning.Settings
 	// Type is resource.instanceType, or nil where nodes of the user's own are used.
@@ -86,14 +85,14 @@ func (r *Reading) readTuning(known Facts, ws *v1beta1.Workspace, config *corev1.
 	if note := r.Model.Tuning.Note; note != "" {
 		r.Notes = append(r.Notes, note)
 	}
-	if _, no = PlacesOf(ws); no != nil {
+	if no = Places(ws); no != nil {
 		return no
 	}
 	var notes []string
 	r.Training, notes, no = TrainingSettings(ws, config, r.Model)
 	r.Notes = append(r.Notes, notes...)
 	if ServesTuned(ws) {
-		r.Adapters = []render.Adapter{{Name: ws.Name, Default: true, Rank: r.Training.Load.Rank}}
+		r.Adapters = []model.Adapter{{Name: ws.Name, Default: true, Rank: r.Training.Load.Rank}}
 	}
 	return no
 }

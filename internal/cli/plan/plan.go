@@ -137,7 +137,7 @@ type facts struct {
 }
 
 func load() (facts, error) {
-	models, err := catalog.Load(shipped.Files)
+	models, err := catalog.LoadLines(shipped.Lines)
 	if err != nil {
 		return facts{}, fmt.Errorf("read the catalog: %w", err)
 	}

@@ -6,10 +6,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/render"
+	"kaito.sh/kaito/internal/render/podtemplate"
 	"kaito.sh/kaito/internal/runner/ending"
 	"kaito.sh/kaito/internal/sizing"
 )
@@ -24,19 +27,50 @@ func readAdapters(p Planner, t *thought) bool {
 			"inference.adapters goes with inference.preset: the containers of inference.template load what you tell them to; leave one of the two out"), true
 		return true
 	}
-	var no *sizing.Objection
-	t.adapters, no = sizing.Adapters(t.ws, t.model, p.Sources.PlainHTTP)
-	return t.object(no)
+	all, no := sizing.Adapters(t.ws, t.model, p.Sources.PlainHTTP)
+	if t.object(no) {
+		return true
+	}
+	for i, a := range all {
+		source := t.ws.Inference.Adapters[i].Source
+		one := render.Adapter{Adapter: a}
+		if a.Image == "" {
+			var err error
+			if one.Volume, err = volume(source.VolumeSource); err != nil {
+				t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidAdapter, "inference.adapters[%d].source.volumeSource cannot be used: %v", i, err), true
+				return true
+			}
+		}
+		t.adapters = append(t.adapters, one)
+	}
+	return false
+}
+
+// volume is a user's volume as it is applied, or nil where none is named.
+func volume(raw *runtime.RawExtension) (*corev1ac.VolumeSourceApplyConfiguration, error) {
+	if raw == nil {
+		return nil, nil //nolint:nilnil // none was named
+	}
+	return podtemplate.Volume(raw.Raw)
+}
+
+// loras are the adapters as planners and engines see them, without what a pod mounts.
+func (t *thought) loras() []model.Adapter {
+	var all []model.Adapter
+	for _, a := range t.adapters {
+		all = append(all, a.Adapter)
+	}
+	return all
 }
 
 // wishes are those of the user's settings, with the adapters that are to be served.
 func (t *thought) wishes() model.Wishes {
-	return sizing.WithPartition(t.ws.Resource.Partition, sizing.WithAdapters(t.settings.Wishes, t.adapters))
+	return sizing.WithPartition(t.ws.Resource.Partition, sizing.WithAdapters(t.settings.Wishes, t.loras()))
 }
 
 // refuseUnserved refuses adapters that the engine of the plan cannot load.
 func (t *thought) refuseUnserved(plan model.Plan) bool {
-	return t.object(sizing.UnservedAdapters(t.model, plan, t.adapters))
+	return t.object(sizing.UnservedAdapters(t.model, plan, t.loras()))
 }
 
 // adapterNotes say what is reserved for adapters of which nobody knows the rank yet.

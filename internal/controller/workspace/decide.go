@@ -303,7 +303,7 @@ func fitModel(p Planner, t *thought) bool {
 	if t.refuseUnserved(plan) {
 		return true
 	}
-	start, err := sizing.Command(t.model, plan, t.settings, t.adapters)
+	start, err := sizing.Command(t.model, plan, t.settings, t.loras())
 	if err != nil {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err)), true
 		return true

@@ -3,6 +3,7 @@ package workspace
 import (
 	"fmt"
 
+	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/sizing"
@@ -10,9 +11,19 @@ import (
 
 // refusePlaces looks at all that names a place.
 func refusePlaces(_ Planner, t *thought) bool {
-	places, no := sizing.PlacesOf(t.ws)
-	t.trial.input, t.trial.output = places.Input, places.Output
-	return t.object(no)
+	if t.object(sizing.Places(t.ws)) {
+		return true
+	}
+	var in, out error
+	t.trial.input, in = volume(t.ws.Tuning.Input.VolumeSource)
+	t.trial.output, out = volume(t.ws.Tuning.Output.VolumeSource)
+	switch {
+	case in != nil:
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidInput, "Field tuning.input.volumeSource cannot be used: %v", in), true
+	case out != nil:
+		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidOutput, "Field tuning.output.volumeSource cannot be used: %v", out), true
+	}
+	return t.final
 }
 
 // readTraining reads the ConfigMap that tuning.config names.

@@ -94,7 +94,7 @@ func (p Planner) serveAdapter(t *thought) bool {
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonDoesNotFit, "The adapter is published, and no server fits: %s", sizing.Sentence(err))
 		return false
 	}
-	start, err := sizing.Command(t.model, plan, engine.Settings{}, t.adapters)
+	start, err := sizing.Command(t.model, plan, engine.Settings{}, t.loras())
 	if err != nil {
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err))
 		return false
@@ -117,7 +117,7 @@ func (p Planner) unservable(t *thought) string {
 // tunedAdapter is what the last run that ended well has published. It answers under the
 // name of the Workspace, and where a request names no model.
 func (p Planner) tunedAdapter(t *thought) render.Adapter {
-	a := render.Adapter{Name: t.ws.Name, Default: true, Rank: t.trial.settings.Load.Rank}
+	a := render.Adapter{Adapter: model.Adapter{Name: t.ws.Name, Default: true, Rank: t.trial.settings.Load.Rank}}
 	s := t.trial.status
 	if s.OutputImage == "" {
 		a.Volume = t.trial.output

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
-	"kaito.sh/kaito/internal/render/podtemplate"
+	"kaito.sh/kaito/internal/podtemplate"
+	render "kaito.sh/kaito/internal/render/podtemplate"
 )
 
 const goodTemplate = `spec: {containers: [{name: server, image: "registry.example/server:1"}]}`
@@ -66,7 +67,7 @@ func TestATemplateThatCannotBeAPodIsRefusedWithPlaceAndFix(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got string
-			if _, err := podtemplate.Parse(raw); err != nil {
+			if _, err := render.Parse(raw); err != nil {
 				got = err.Error()
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -86,7 +87,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		template, err := podtemplate.Parse(raw)
+		template, err := render.Parse(raw)
 		var wrong *podtemplate.InvalidError
 		switch {
 		case err == nil && (template.Spec == nil || len(template.Spec.Containers) == 0):
