@@ -5,6 +5,7 @@
 //	go run ./bench -run package -bytes 4000000000
 //	go run ./bench -run runner -span 20s
 //	go run ./bench -run tokens -cluster
+//	go run ./bench -run "command line"
 //	go run ./bench -run trainer
 //	go run ./bench -run workspaces -n 1000
 //	go run ./bench -run nodeclaims -n 1000 -quiet 1m
@@ -50,6 +51,8 @@ type options struct {
 	span time.Duration
 	// runner is the built kaito-runner.
 	runner string
+	// cli is the built kaito.
+	cli string
 	// tokenizer is the folder with the files of a model that tokenize.
 	tokenizer string
 	// cluster says that benchmarks may start a local cluster.
@@ -86,6 +89,7 @@ func benchmarks() []benchmark {
 		{"nodeclaims", claims},
 		{"runner tokens", runnerTokens},
 		{"dataset", datasetPass},
+		{"command line", commandLine},
 	}
 }
 
@@ -111,6 +115,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	scratch := flags.String("dir", "", "scratch `DIR` on the disk to measure (default: the system's temporary folder)")
 	span := flags.Duration("span", 20*time.Second, "measure each side of a pair this `LONG`")
 	runner := flags.String("runner", "bin/kaito-runner", "`FILE` of the built runner")
+	cli := flags.String("cli", "bin/kaito", "`FILE` of the built kaito")
 	tokenizer := flags.String("tokenizer", "runtimes/gate/tests/model", "`DIR` with a model's tokenizer.json and chat template")
 	cluster := flags.Bool("cluster", false, "start a local cluster named bench for what needs one, and remove it")
 	n := flags.Int("n", 200, "`NUMBER` of Workspaces and fake nodes, or of NodeClaims")
@@ -132,7 +137,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	conditions["date"] = time.Now().UTC().Format(time.RFC3339)
 	o := options{
 		dir: dir, bytes: *size, stopwatch: startWatch(time.Now), now: time.Now,
-		span: *span, runner: *runner, cluster: *cluster, tokenizer: *tokenizer, progress: progress,
+		span: *span, runner: *runner, cli: *cli, cluster: *cluster, tokenizer: *tokenizer, progress: progress,
 		workspaces: *n, quiet: *quiet,
 	}
 	var results []result

@@ -56,6 +56,12 @@ const (
 	AnnotationCapacityType = "kaito.sh/capacity-type"
 	// AnnotationImageFamily on a Workspace is "ubuntu" or "azurelinux": the operating system of its nodes.
 	AnnotationImageFamily = "kaito.sh/node-image-family"
+	// AnnotationContext on a Workspace is the number of tokens that prompt and answer of a
+	// request shall be able to share; without it the longest context that fits.
+	AnnotationContext = "kaito.sh/context"
+	// AnnotationConcurrency on a Workspace is the number of usual requests at once for which
+	// the KV cache shall have room; without it as many as fit.
+	AnnotationConcurrency = "kaito.sh/concurrency"
 	// AnnotationServeTuned on a Workspace, with value false, publishes a tuned adapter and does not serve it.
 	AnnotationServeTuned = "kaito.sh/serve-tuned"
 )

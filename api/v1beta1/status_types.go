@@ -94,9 +94,39 @@ type PlanStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	Concurrency int32 `json:"concurrency,omitempty"`
+	// gpu is what the GPUs are called.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	GPU string `json:"gpu,omitempty"`
+	// cacheTokens is how many tokens the KV cache holds, over all requests.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	CacheTokens int64 `json:"cacheTokens,omitempty"`
+	// cacheRequests is how many usual requests the KV cache holds.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	CacheRequests int32 `json:"cacheRequests,omitempty"`
 	// memory is what each part needs, on each node: of the GPUs where the plan has any, else of the pod.
 	// +optional
 	Memory *MemoryStatus `json:"memory,omitempty"`
+	// headroom is the memory that the plan leaves alone: of the GPUs where the plan has any, else of the
+	// smallest node that can take a pod.
+	// +optional
+	Headroom *resource.Quantity `json:"headroom,omitempty"`
+	// limit is what keeps the plan from serving more: context, cache, engine, asked or cpu.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Limit string `json:"limit,omitempty"`
+	// confidence is high where the plan rests on facts of the model alone, and low where something was bounded from above.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Confidence string `json:"confidence,omitempty"`
+	// assumed is what was bounded from above because no source says it, sorted.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=atomic
+	// +optional
+	Assumed []string `json:"assumed,omitempty"`
 	// note says why the plan is as it is, where that could surprise.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
@@ -127,6 +157,12 @@ type MemoryStatus struct {
 	// kvCache is the memory of the tokens that are being worked on.
 	// +optional
 	KVCache *resource.Quantity `json:"kvCache,omitempty"`
+	// adapters is the memory of LoRA adapters.
+	// +optional
+	Adapters *resource.Quantity `json:"adapters,omitempty"`
+	// promptCache is the memory for finished conversations.
+	// +optional
+	PromptCache *resource.Quantity `json:"promptCache,omitempty"`
 	// overhead is what engine and runner need besides.
 	// +optional
 	Overhead *resource.Quantity `json:"overhead,omitempty"`

@@ -194,6 +194,16 @@ func (in *MemoryStatus) DeepCopyInto(out *MemoryStatus) {
 		x := (*in).DeepCopy()
 		*out = &x
 	}
+	if in.Adapters != nil {
+		in, out := &in.Adapters, &out.Adapters
+		x := (*in).DeepCopy()
+		*out = &x
+	}
+	if in.PromptCache != nil {
+		in, out := &in.PromptCache, &out.PromptCache
+		x := (*in).DeepCopy()
+		*out = &x
+	}
 	if in.Overhead != nil {
 		in, out := &in.Overhead, &out.Overhead
 		x := (*in).DeepCopy()
@@ -268,6 +278,16 @@ func (in *PlanStatus) DeepCopyInto(out *PlanStatus) {
 		in, out := &in.Memory, &out.Memory
 		*out = new(MemoryStatus)
 		(*in).DeepCopyInto(*out)
+	}
+	if in.Headroom != nil {
+		in, out := &in.Headroom, &out.Headroom
+		x := (*in).DeepCopy()
+		*out = &x
+	}
+	if in.Assumed != nil {
+		in, out := &in.Assumed, &out.Assumed
+		*out = make([]string, len(*in))
+		copy(*out, *in)
 	}
 }
 

@@ -95,7 +95,7 @@ func rooms() map[string]room {
 		"internal/cli": {
 			keys: []string{
 				"api/v1beta1", "catalog", "internal/catalog", "internal/cli", "internal/dataset", "internal/engine", "internal/estimate", "internal/hub", "internal/instance", "internal/licence", "internal/model", "internal/modelfacts", "internal/modelfiles", "internal/modelimage", "internal/near", "internal/oci", "internal/buildinfo",
-				"internal/nodeclaim", "internal/runner/ending", "internal/sizing",
+				"internal/nodeclaim", "internal/nodeshape", "internal/runner/ending", "internal/sizing", "internal/tuning",
 			},
 		},
 		"internal/testkit":    {keys: []string{"api", "internal/testkit", "internal/kube", "internal/model", "internal/nodeclaim"}, closed: true},

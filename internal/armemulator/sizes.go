@@ -61,7 +61,7 @@ func knownSizes(table *instance.Table, added []Size) map[string]Size {
 		t, _ := table.Lookup(name)
 		shape := t.Shape()
 		add(Size{
-			Name: t.Name, VCPUs: t.CPUs, GPUs: t.GPUs, Product: strings.ReplaceAll(t.GPU, " ", "-"),
+			Name: t.SoldAs(), VCPUs: t.CPUs, GPUs: t.GPUs, Product: strings.ReplaceAll(t.GPU, " ", "-"),
 			MemoryMiB: int(shape.Memory >> 20), Capability: t.Capability, Target: t.Target, Retired: t.Retired,
 		})
 	}

@@ -190,6 +190,23 @@ func (e *SpreadError) Error() string {
 		e.Model, e.Want, e.Node, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(e.Possible)), ", "), "[]"))
 }
 
+// RequestsError says that a KV cache holds fewer requests than were asked for.
+type RequestsError struct {
+	// Model is the id of the model, Node the name of the node.
+	Model, Node string
+	// GPUs is how many the model can use there, Product what they are called.
+	GPUs    int
+	Product string
+	// Want is what was asked for, Holds what the cache holds, of requests of so many Tokens.
+	Want, Holds, Tokens int
+}
+
+// Error says what would do.
+func (e *RequestsError) Error() string {
+	return fmt.Sprintf("model %q on %d x %s of node %q holds %d requests of %d tokens at once, and %d are asked for: it fits with a concurrency of %d or less, or on GPUs with more memory",
+		e.Model, e.GPUs, e.Product, e.Node, e.Holds, e.Tokens, e.Want, e.Holds)
+}
+
 // ContextError says that a context is longer than the model's.
 type ContextError struct {
 	// Model is the id of the model.

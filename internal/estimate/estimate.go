@@ -33,7 +33,7 @@ func Best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Pl
 	case err != nil:
 		alone.Note = noted(waitsFor(nodes, alone), alone.Note)
 		return alone, allNames, nil
-	case better(alone, plan):
+	case Better(alone, plan):
 		plan = within(plan, nodes)
 	}
 	return plan, names, nil
@@ -47,7 +47,7 @@ func best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Pl
 		switch {
 		case err != nil && closest == nil:
 			closest = err // the largest node comes first
-		case err == nil && better(plan, best):
+		case err == nil && Better(plan, best):
 			best = plan
 		}
 	}

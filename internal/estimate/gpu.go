@@ -82,24 +82,37 @@ func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	if err != nil {
 		return model.Plan{}, err
 	}
-	var best gpuFit
-	for _, n := range counts {
-		f := fitGPUs(m, wish, node.GPUs.Memory, n)
-		if f.context > best.context {
-			best = f
-		}
-		if f.context == wantedContext(m, wish) {
-			break // more GPUs would hold no more of it
-		}
-	}
+	best := bestFit(m, wish, node.GPUs.Memory, counts)
 	if best.context < neededContext(m, wish) {
 		return model.Plan{}, gpusTooSmall(m, wish, node, counts[len(counts)-1], assumed)
+	}
+	if !best.holds(wish) {
+		return model.Plan{}, &RequestsError{
+			Model: m.ID, Node: node.Name, GPUs: best.count, Product: node.GPUs.Product,
+			Want: wish.Slots, Holds: best.requests, Tokens: min(best.context, usualRequest),
+		}
 	}
 	plan, err := gpuPlan(m, wish, node, best)
 	if err != nil {
 		return model.Plan{}, err
 	}
 	return founded(plan, assumed), nil
+}
+
+// bestFit is what fits on the fewest of some numbers of GPUs that hold all that is wanted, else
+// on those that hold most of it.
+func bestFit(m model.Model, wish model.Wish, each model.Bytes, counts []int) gpuFit {
+	var best gpuFit
+	for _, n := range counts {
+		f := fitGPUs(m, wish, each, n)
+		if f.context > best.context || wish.Held && f.context == best.context && f.requests > best.requests {
+			best = f
+		}
+		if f.context == wantedContext(m, wish) && f.holds(wish) {
+			break // more GPUs would hold no more of it
+		}
+	}
+	return best
 }
 
 // usable says why vLLM cannot use the GPUs of a node.
@@ -151,6 +164,9 @@ type gpuFit struct {
 	// short is what is missing to hold anything at all.
 	short model.Bytes
 }
+
+// holds says whether there is room for all requests for which room was asked.
+func (f gpuFit) holds(wish model.Wish) bool { return !wish.Held || f.requests >= wish.Slots }
 
 // fitGPUs shares a model over n GPUs.
 func fitGPUs(m model.Model, wish model.Wish, each model.Bytes, n int) gpuFit {

@@ -18,9 +18,9 @@ func bySize(nodes []model.NodeShape) []model.NodeShape {
 	return sorted
 }
 
-// better is true for GPUs before a CPU, then for a longer context, then for more
+// Better is true for GPUs before a CPU, then for a longer context, then for more
 // requests at once, then for fewer GPUs, and for more CPU.
-func better(a, b model.Plan) bool {
+func Better(a, b model.Plan) bool {
 	return cmp.Or(
 		cmp.Compare(min(a.GPUs(), 1), min(b.GPUs(), 1)),
 		cmp.Compare(a.Context, b.Context),

@@ -31,6 +31,9 @@ type Type struct {
 	Cloud string `json:"cloud"`
 	// Name is what the provider calls it.
 	Name string `json:"name"`
+	// Sold is what the provider sells it as where inventories call it otherwise; it is found
+	// by either name.
+	Sold string `json:"sold,omitempty"`
 	// CPUs and RAMGiB are the machine's virtual processors and memory; 0 is not known.
 	CPUs   int     `json:"cpus"`
 	RAMGiB float64 `json:"ramGiB"`
@@ -81,6 +84,12 @@ func (t *Table) With(more []Type) (*Table, error) {
 			return nil, fmt.Errorf("instance type %q is not whole: it has a name; without GPUs cpus and ramGiB; with GPUs gpus, memoryGiB, and capability or, of AMD, target", one.Name)
 		}
 		next.byName[key] = one
+		if sold := strings.ToLower(one.Sold); sold != "" {
+			if _, twice := next.byName[sold]; twice {
+				return nil, fmt.Errorf("two instance types are called %q", one.Sold)
+			}
+			next.byName[sold] = one
+		}
 		next.all = append(next.all, one)
 	}
 	return next, nil
@@ -99,6 +108,9 @@ func Parse(text string) ([]Type, error) {
 	}
 	return all, nil
 }
+
+// SoldAs is what its provider calls a type.
+func (t Type) SoldAs() string { return cmp.Or(t.Sold, t.Name) }
 
 // Near are names of types that may have been meant by one that nobody knows.
 func (t *Table) Near(name string) []string {

@@ -34,6 +34,14 @@ func TestLookup(t *testing.T) {
 	if old := (instance.Type{}); old.Resource() != "" {
 		t.Errorf("a type without GPUs offers %q", old.Resource())
 	}
+	for _, name := range []string{"Standard_ND96asr_A100_v4", "standard_nd96asr_V4"} {
+		if one, ok := table.Lookup(name); !ok || one.Name != "Standard_ND96asr_A100_v4" || one.SoldAs() != "Standard_ND96asr_v4" || one.GPUs != 8 {
+			t.Errorf("%s is %+v, want the type that Azure sells as Standard_ND96asr_v4", name, one)
+		}
+	}
+	if got.SoldAs() != got.Name {
+		t.Errorf("%s is sold as %s", got.Name, got.SoldAs())
+	}
 	if plain, ok := table.Lookup("Standard_D4s_v5"); !ok || plain.CPUs != 4 || plain.RAMGiB != 16 || plain.Shape() != (model.GPUs{}) {
 		t.Errorf("got %+v, want a type with 4 processors, 16 GiB and no GPU", plain)
 	}
@@ -116,6 +124,7 @@ func TestFurtherTypes(t *testing.T) {
 		"more memory than there is":       `[{"name": "a", "gpus": 1, "gpu": "g", "memoryGiB": 1e30, "capability": "8.9"}]`,
 		"more GPUs than fit":              `[{"name": "a", "gpus": 4611686018427387904, "gpu": "g", "memoryGiB": 24, "capability": "8.9"}]`,
 		"less than no processors":         `[{"name": "a", "cpus": -1, "ramGiB": 4}]`,
+		"a type's other name":             `[{"name": "standard_nd96asr_v4", "cpus": 1, "ramGiB": 4}]`,
 	} {
 		all, err := instance.Parse(text)
 		if err == nil {

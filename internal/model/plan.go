@@ -6,8 +6,10 @@ type Wish struct {
 	Context int
 	// TotalContext is the same for all slots together, as llama.cpp counts.
 	TotalContext int
-	// Slots is the number of requests at once.
+	// Slots is the number of requests at once. Held asks that the KV cache holds so many of
+	// usual length; without it an engine takes so many at once and lets some of them wait.
 	Slots int
+	Held  bool
 	// GPUs is the number of GPUs that share each layer.
 	GPUs int
 	// Utilisation is the part of each GPU's memory that the engine may use.

@@ -51,6 +51,11 @@ func Notes(ws *v1beta1.Workspace) []string {
 	if ws.Inference.Template != nil && ws.Resource.Partition != nil {
 		all = append(all, "resource.partition is read only with a preset: the template's own containers ask for their GPUs")
 	}
+	for _, annotation := range []string{v1beta1.AnnotationContext, v1beta1.AnnotationConcurrency} {
+		if _, set := ws.Annotations[annotation]; set && ws.Inference.Template != nil {
+			all = append(all, "annotation "+annotation+" is read only with a preset")
+		}
+	}
 	switch value := ws.Annotations[v1beta1.AnnotationEnableLB]; strings.ToLower(value) {
 	case "", "true", "false":
 	default:
@@ -89,17 +94,26 @@ func OriginNotes(models *catalog.Catalog, m model.Model) []string {
 
 // FindTunable finds the model of a tuning and what is known of tuning it.
 func FindTunable(models *catalog.Catalog, ws *v1beta1.Workspace) (model.Model, *Objection) {
-	found, unknown := FindModel(models, ws.Tuning.Preset.Name)
+	found, no := FindModel(models, ws.Tuning.Preset.Name)
+	if no == nil {
+		no = Tunable(models, found)
+	}
 	switch {
-	case unknown != nil:
-		return found, unknown
-	case found.Tuning == nil:
-		return found, object(v1beta1.NotTunable(found.ID, tunable(models)))
+	case no != nil:
+		return found, no
 	case ws.Name == engine.ServedID(found):
 		return found, refuse(v1beta1.ReasonNameTaken,
 			"The tuned model would answer under the Workspace's name, %q, under which the base model answers: give the Workspace another name", ws.Name)
 	}
 	return found, nil
+}
+
+// Tunable refuses a model of which it is not known how it is tuned.
+func Tunable(models *catalog.Catalog, m model.Model) *Objection {
+	if m.Tuning != nil {
+		return nil
+	}
+	return object(v1beta1.NotTunable(m.ID, tunable(models)))
 }
 
 // tunable are the ids of the models that can be tuned, sorted.
@@ -146,9 +160,18 @@ func Image(ws *v1beta1.Workspace) *Objection {
 	return nil
 }
 
-// Settings reads the ConfigMap that inference.config names, and says what of it has no
-// effect. A missing one is no failure for good: it is watched.
-func Settings(ws *v1beta1.Workspace, config *corev1.ConfigMap) (settings engine.Settings, notes []string, no *Objection) {
+// Settings are what ConfigMap and annotations of a server say, and what of it has no effect.
+// A ConfigMap that is missing is no failure for good: it is watched.
+func Settings(ws *v1beta1.Workspace, config *corev1.ConfigMap, m model.Model) (settings engine.Settings, notes []string, no *Objection) {
+	if settings, notes, no = configured(ws, config); no != nil {
+		return settings, nil, no
+	}
+	settings.Wishes, no = Asked(ws, m, settings.Wishes)
+	return settings, notes, no
+}
+
+// configured reads the ConfigMap that inference.config names.
+func configured(ws *v1beta1.Workspace, config *corev1.ConfigMap) (settings engine.Settings, notes []string, no *Objection) {
 	name := ws.Inference.Config
 	if name == "" {
 		return settings, nil, nil

@@ -5,9 +5,7 @@ package sizing
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -24,13 +22,13 @@ type Ask struct {
 	Model model.Model
 	// Wishes are what the plan shall hold, by engine.
 	Wishes model.Wishes
-	// Held asks for plans whose KV cache holds as many usual requests as the wishes have
-	// slots; without it slots are only how many the engine takes at once.
-	Held bool
 	// Check, where there is one, refuses plans that do not go together with what else was asked for.
 	Check func(model.Plan) *Objection
-	// Types are the machines.
-	Types []instance.Type
+	// Types are the machines. Retired has those planned for that are sold no more.
+	Types   []instance.Type
+	Retired bool
+	// Nodes are nodes that are there.
+	Nodes []Place
 	// Prices are those of types; none is known where it is empty.
 	Prices Prices
 	// Partition is the part of a node's GPUs that is asked for, or nil.
@@ -45,39 +43,16 @@ type Answer struct {
 	Refusals []Refusal
 }
 
-// Plan is a model on one type of machine.
+// Plan is a model in one place.
 type Plan struct {
-	Type instance.Type
+	Place
 	model.Plan
 	// Wishes are those that the plan was made with.
 	Wishes model.Wishes
-	// Tokens is how many tokens the KV cache holds, Requests how many usual requests.
-	Tokens, Requests int
-	// Headroom is the memory that the plan leaves alone: of the GPUs that it uses, or of a
-	// node without; negative is unknown.
-	Headroom model.Bytes
-	// Limit is what keeps the plan from serving more.
-	Limit Limit
+	Figures
 	// Hour is the price of the machines for an hour, where there is one.
 	Hour *float64
 }
-
-// Limit is what keeps a plan from serving more.
-type Limit string
-
-// What limits plans.
-const (
-	// LimitContext is a cache that holds less than one request of the model's whole context.
-	LimitContext Limit = "context"
-	// LimitCache is a cache that holds no more requests.
-	LimitCache Limit = "cache"
-	// LimitEngine is the number of requests that an engine takes at once.
-	LimitEngine Limit = "engine"
-	// LimitAsked is a number of requests that was asked for.
-	LimitAsked Limit = "asked"
-	// LimitCPU is the processor: more requests at once would only be slower each.
-	LimitCPU Limit = "cpu"
-)
 
 // Refusal is a type that a model is not served on.
 type Refusal struct {
@@ -88,31 +63,36 @@ type Refusal struct {
 	Text string
 	// Successors are the types that come after a retired one.
 	Successors []string
+	// Nodes are the names of nodes that are there and alike, Of the type that they say to be
+	// of; of a type there are none.
+	Nodes []string
+	Of    string
 }
 
-// Wishes are those for a context and a number of requests, for each engine; 0 leaves it to
-// the planner.
-func Wishes(context, slots int) model.Wishes {
-	wish := model.Wish{Context: context, Slots: slots}
+// Wishes are those for a context and room for a number of requests, for each engine; 0
+// leaves it to the planner.
+func Wishes(context, requests int) model.Wishes {
+	wish := model.Wish{Context: context, Slots: requests, Held: requests > 0}
 	return model.Wishes{vllm.Name: wish, llamacpp.Name: wish}
 }
 
 // Serve plans a server on every type; the table knows the successors of those that are retired.
 func Serve(ask Ask, types *instance.Table) Answer {
 	var a Answer
-	for _, of := range ask.Types {
-		if of.Retired {
+	for _, at := range places(ask.Types, ask.Nodes) {
+		of := at.Type
+		if of.Retired && !ask.Retired && len(at.Nodes) == 0 {
 			a.Refusals = append(a.Refusals, retiredType(of, types.Successors(of.Name)))
 			continue
 		}
-		plan, err := ask.onType(of)
+		plan, err := ask.on(at)
 		if err != nil {
-			a.Refusals = append(a.Refusals, Refusal{Type: of, Reason: v1beta1.ReasonDoesNotFit, Text: OfType(Sentence(err), of)})
+			a.Refusals = append(a.Refusals, Refusal{Type: of, Nodes: at.Nodes, Of: at.Of, Reason: v1beta1.ReasonDoesNotFit, Text: at.Text(Sentence(err))})
 			continue
 		}
 		if ask.Check != nil {
 			if no := ask.Check(plan.Plan); no != nil {
-				a.Refusals = append(a.Refusals, Refusal{Type: of, Reason: no.Condition.Reason, Text: no.Condition.Message})
+				a.Refusals = append(a.Refusals, Refusal{Type: of, Nodes: at.Nodes, Of: at.Of, Reason: no.Condition.Reason, Text: no.Condition.Message})
 				continue
 			}
 		}
@@ -129,93 +109,22 @@ func retiredType(of instance.Type, successors []string) Refusal {
 	return Refusal{Type: of, Reason: v1beta1.ReasonDoesNotFit, Text: text, Successors: successors}
 }
 
-// onType plans for one type, on more of its GPUs where the fewest do not hold all requests.
-func (ask Ask) onType(of instance.Type) (Plan, error) {
-	wishes := ask.Wishes
-	shape, err := TypePart(of, ask.Partition)
+// on plans for one place.
+func (ask Ask) on(at Place) (Plan, error) {
+	var err error
+	if at.Shape, err = at.part(ask.Partition); err != nil {
+		return Plan{}, err
+	}
+	plan, err := estimate.OnNode(ask.Model, ask.Wishes, at.Shape)
 	if err != nil {
 		return Plan{}, err
 	}
-	first, err := estimate.OnNode(ask.Model, wishes, shape)
-	if err != nil {
-		return Plan{}, err
-	}
-	best := ask.planned(of, first, wishes)
-	wish := wishes[first.Engine]
-	if !ask.Held || first.GPU == nil || wish.Slots <= best.Requests {
-		return best, nil
-	}
-	for n := first.GPU.Count * 2; wish.GPUs == 0 && n <= of.GPUs; n *= 2 {
-		more := maps.Clone(wishes)
-		spread := wish
-		spread.GPUs = n
-		more[first.Engine] = spread
-		plan, err := estimate.OnNode(ask.Model, more, shape)
-		var uneven *estimate.SpreadError
-		if errors.As(err, &uneven) {
-			break
-		}
-		if err != nil {
-			return Plan{}, err
-		}
-		if best = ask.planned(of, plan, more); best.Requests >= wish.Slots {
-			return best, nil
-		}
-	}
-	return Plan{}, &RequestsError{
-		Model: ask.Model.ID, Node: of.Name, GPUs: best.GPU.Count, Product: of.GPU,
-		Want: wish.Slots, Holds: best.Requests, Tokens: estimate.RequestTokens(best.Plan),
-	}
-}
-
-// RequestsError says that a KV cache holds fewer requests than were asked for.
-type RequestsError struct {
-	// Model is the id of the model, Node the name of the node.
-	Model, Node string
-	// GPUs is how many the model can use there, Product what they are called.
-	GPUs    int
-	Product string
-	// Want is what was asked for, Holds what the cache holds, of requests of so many Tokens.
-	Want, Holds, Tokens int
-}
-
-// Error says what would do.
-func (e *RequestsError) Error() string {
-	return fmt.Sprintf("model %q on %d x %s of node %q holds %d requests of %d tokens at once, and %d are asked for: it fits with a concurrency of %d or less, or on GPUs with more memory",
-		e.Model, e.GPUs, e.Product, e.Node, e.Holds, e.Tokens, e.Want, e.Holds)
-}
-
-// planned says of a plan what a reader asks next.
-func (ask Ask) planned(of instance.Type, plan model.Plan, wishes model.Wishes) Plan {
-	p := Plan{
-		Type: of, Plan: plan, Wishes: wishes,
-		Tokens: estimate.CacheTokens(ask.Model, wishes, plan), Requests: estimate.Requests(ask.Model, wishes, plan),
-	}
-	if plan.GPU != nil {
-		p.Headroom = plan.GPU.Each*model.Bytes(plan.GPU.Count) - plan.GPU.Memory.Total()
-	} else {
-		p.Headroom = TypeShape(of).Memory - plan.Memory.Total()
-	}
-	p.Limit = ask.limit(p, wishes[plan.Engine])
-	if price, ok := ask.Prices.Of(of.Name); ok {
+	p := Plan{Place: at, Plan: plan, Wishes: ask.Wishes, Figures: FiguresOf(ask.Model, ask.Wishes, plan, at.Shape.Memory)}
+	if price, ok := ask.Prices.Of(at.Of); ok {
 		price *= float64(plan.Nodes)
 		p.Hour = &price
 	}
-	return p
-}
-
-func (ask Ask) limit(p Plan, wish model.Wish) Limit {
-	switch {
-	case wish.Slots > 0 && p.Requests >= wish.Slots:
-		return LimitAsked
-	case p.GPU == nil:
-		return LimitCPU
-	case p.Context < ask.Model.Context && wish.Context == 0:
-		return LimitContext
-	case p.Requests > p.Slots:
-		return LimitEngine
-	}
-	return LimitCache
+	return p, nil
 }
 
 // LimitText says in a sentence what a plan's limit is.
@@ -244,6 +153,13 @@ func (ask Ask) compare(a, b Plan) int {
 			return 0
 		}
 		return -p.Context
+	}
+	if len(a.Place.Nodes) > 0 && len(b.Place.Nodes) > 0 && estimate.Better(a.Plan, b.Plan) != estimate.Better(b.Plan, a.Plan) {
+		// Of nodes that are there the operator takes what can do the most: they are paid for.
+		if estimate.Better(a.Plan, b.Plan) {
+			return -1
+		}
+		return 1
 	}
 	return cmp.Or(
 		cmp.Compare(wanted(a), wanted(b)),

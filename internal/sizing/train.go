@@ -19,13 +19,20 @@ const ShortestRow = 16
 type TrainAsk struct {
 	// Reading is what was read of the Workspace; with an adapter the model is served afterwards.
 	Reading
-	Types  []instance.Type
+	// Whole refuses a type on which rows so long as the settings allow do not fit; else the
+	// longest that do are planned for.
+	Whole bool
+	// Types are the machines. Retired has those planned for that are sold no more.
+	Types   []instance.Type
+	Retired bool
+	// Nodes are nodes that are there.
+	Nodes  []Place
 	Prices Prices
 }
 
-// TrainPlan is a training on one type of machine.
+// TrainPlan is a training in one place.
 type TrainPlan struct {
-	Type instance.Type
+	Place
 	model.TunePlan
 	// Asked is the most tokens of a row that the settings allow; the plan's load has fewer
 	// where rows so long do not fit, and TooLong says then why.
@@ -47,14 +54,15 @@ type TrainAnswer struct {
 // cheapest, then the smallest machine.
 func Train(ask TrainAsk, types *instance.Table) TrainAnswer {
 	var a TrainAnswer
-	for _, of := range ask.Types {
-		if of.Retired {
+	for _, at := range places(ask.Types, ask.Nodes) {
+		of := at.Type
+		if of.Retired && !ask.Retired && len(at.Nodes) == 0 {
 			a.Refusals = append(a.Refusals, retiredType(of, types.Successors(of.Name)))
 			continue
 		}
-		plan, why := ask.onType(of)
+		plan, why := ask.on(at)
 		if why != "" {
-			a.Refusals = append(a.Refusals, Refusal{Type: of, Reason: v1beta1.ReasonDoesNotFit, Text: OfType(why, of)})
+			a.Refusals = append(a.Refusals, Refusal{Type: of, Nodes: at.Nodes, Of: at.Of, Reason: v1beta1.ReasonDoesNotFit, Text: at.Text(why)})
 			continue
 		}
 		a.Plans = append(a.Plans, plan)
@@ -66,10 +74,10 @@ func Train(ask TrainAsk, types *instance.Table) TrainAnswer {
 	return a
 }
 
-// onType plans for one type, or says why nothing fits, as the controller says it before the
+// on plans for one place, or says why nothing fits, as the controller says it before the
 // data is known.
-func (ask TrainAsk) onType(of instance.Type) (TrainPlan, string) {
-	shape, err := TypePart(of, ask.Partition)
+func (ask TrainAsk) on(at Place) (TrainPlan, string) {
+	shape, err := at.part(ask.Partition)
 	if err != nil {
 		return TrainPlan{}, Sentence(err)
 	}
@@ -84,10 +92,13 @@ func (ask TrainAsk) onType(of instance.Type) (TrainPlan, string) {
 			return TrainPlan{}, TrainedNotServed(why)
 		}
 	}
-	p := TrainPlan{Type: of, Asked: ask.Training.Load.Length}
+	p := TrainPlan{Place: at, Asked: ask.Training.Load.Length}
 	plan, err := with(p.Asked)
+	if err != nil && ask.Whole {
+		return TrainPlan{}, Sentence(err)
+	}
 	if err != nil {
-		p.TooLong = OfType(Sentence(err), of)
+		p.TooLong = at.Text(Sentence(err))
 		longer := sort.Search(p.Asked-ShortestRow, func(i int) bool {
 			_, err := with(ShortestRow + 1 + i)
 			return err != nil
@@ -101,7 +112,7 @@ func (ask TrainAsk) onType(of instance.Type) (TrainPlan, string) {
 	if plan.GPU != nil {
 		p.Headroom = plan.GPU.Each - plan.GPU.Memory.Total()
 	}
-	if price, ok := ask.Prices.Of(of.Name); ok {
+	if price, ok := ask.Prices.Of(at.Of); ok {
 		p.Hour = &price
 	}
 	return p, ""

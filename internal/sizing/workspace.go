@@ -21,7 +21,7 @@ type Facts struct {
 // without a cluster.
 type Reading struct {
 	Model model.Model
-	// Settings and Adapters are those of a server.
+	// Settings and Adapters are those of a server, also of one for what was tuned.
 	Settings engine.Settings
 	Adapters []model.Adapter
 	// Training are the settings of a tuning.
@@ -73,7 +73,7 @@ func (r *Reading) readServing(known Facts, ws *v1beta1.Workspace, config *corev1
 		return no
 	}
 	var notes []string
-	r.Settings, notes, no = Settings(ws, config)
+	r.Settings, notes, no = Settings(ws, config, r.Model)
 	r.Notes = append(r.Notes, notes...)
 	return no
 }
@@ -91,6 +91,10 @@ func (r *Reading) readTuning(known Facts, ws *v1beta1.Workspace, config *corev1.
 	var notes []string
 	r.Training, notes, no = TrainingSettings(ws, config, r.Model)
 	r.Notes = append(r.Notes, notes...)
+	if no != nil {
+		return no
+	}
+	r.Settings.Wishes, no = Asked(ws, r.Model, nil)
 	if ServesTuned(ws) {
 		r.Adapters = []model.Adapter{{Name: ws.Name, Default: true, Rank: r.Training.Load.Rank}}
 	}

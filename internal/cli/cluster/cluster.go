@@ -192,6 +192,8 @@ func resourceOf(object runtime.Object) (schema.GroupVersionResource, error) {
 		return v1beta1.GroupVersion.WithResource("workspaces"), nil
 	case *NodeClaimList:
 		return claimVersion().WithResource("nodeclaims"), nil
+	case *corev1.NodeList:
+		return corev1.SchemeGroupVersion.WithResource("nodes"), nil
 	case *corev1.ConfigMap:
 		return corev1.SchemeGroupVersion.WithResource("configmaps"), nil
 	case *corev1.PodList:

@@ -127,9 +127,32 @@ func (p *page) plan(plan *v1beta1.PlanStatus) {
 		p.row("CPU", "%s for each pod", plan.CPU)
 	}
 	p.row("context", "%s, %s at once", many(plan.Context, "token"), many(plan.Concurrency, "request"))
-	if m := plan.Memory; m != nil {
-		p.row("memory", "%s: weights %s, KV cache %s, overhead %s", size(m.Total), size(m.Weights), size(m.KVCache), size(m.Overhead))
+	if plan.Limit != "" {
+		p.row("limit", "%s", plan.Limit)
 	}
+	p.memory(plan)
+	if len(plan.Assumed) > 0 {
+		p.row("confidence", "%s: %s", plan.Confidence, strings.Join(plan.Assumed, "; "))
+	}
+}
+
+// memory is that of a plan by part; what it has none of is left out.
+func (p *page) memory(plan *v1beta1.PlanStatus) {
+	m := plan.Memory
+	if m == nil {
+		return
+	}
+	text := fmt.Sprintf("%s: weights %s, KV cache %s, overhead %s", size(m.Total), size(m.Weights), size(m.KVCache), size(m.Overhead))
+	if m.Adapters != nil {
+		text += ", adapters " + size(m.Adapters)
+	}
+	if m.PromptCache != nil {
+		text += ", prompt cache " + size(m.PromptCache)
+	}
+	if plan.Headroom != nil {
+		text += "; " + size(plan.Headroom) + " left alone"
+	}
+	p.row("memory", "%s", text)
 }
 
 func parallelism(p *v1beta1.ParallelismStatus) string {

@@ -47,12 +47,14 @@ type documentAsked struct {
 
 type documentPlan struct {
 	InstanceType string `json:"instanceType"`
-	Cloud        string `json:"cloud"`
-	Engine       string `json:"engine"`
-	Nodes        int    `json:"nodes"`
-	GPUs         int    `json:"gpus"`
-	GPUsOfNode   int    `json:"gpusOfNode"`
-	GPU          string `json:"gpu,omitempty"`
+	// NodeNames are those of nodes that are there and alike, with --own-nodes.
+	NodeNames  []string `json:"nodeNames,omitempty"`
+	Cloud      string   `json:"cloud"`
+	Engine     string   `json:"engine"`
+	Nodes      int      `json:"nodes"`
+	GPUs       int      `json:"gpus"`
+	GPUsOfNode int      `json:"gpusOfNode"`
+	GPU        string   `json:"gpu,omitempty"`
 	// GPUResource is what a pod asks for, GPUSlice the profile of a slice.
 	GPUResource string              `json:"gpuResource,omitempty"`
 	GPUSlice    string              `json:"gpuSlice,omitempty"`
@@ -93,6 +95,7 @@ type documentMemory struct {
 
 type documentRefusal struct {
 	InstanceType string   `json:"instanceType"`
+	NodeNames    []string `json:"nodeNames,omitempty"`
 	Cloud        string   `json:"cloud"`
 	Retired      bool     `json:"retired,omitempty"`
 	Text         string   `json:"text"`
@@ -130,8 +133,12 @@ func (o options) document(ask sizing.Ask, a sizing.Answer) document {
 func refused(all []sizing.Refusal) []documentRefusal {
 	out := []documentRefusal{}
 	for _, r := range all {
+		of := r.Type.Name
+		if len(r.Nodes) > 0 {
+			of = r.Of
+		}
 		out = append(out, documentRefusal{
-			InstanceType: r.Type.Name, Cloud: r.Type.Cloud, Retired: r.Type.Retired, Text: r.Text, Successors: r.Successors,
+			InstanceType: of, NodeNames: r.Nodes, Cloud: r.Type.Cloud, Retired: r.Type.Retired, Text: r.Text, Successors: r.Successors,
 		})
 	}
 	return out
@@ -140,11 +147,11 @@ func refused(all []sizing.Refusal) []documentRefusal {
 func documented(m model.Model, p sizing.Plan) documentPlan {
 	mem, of := memory(p), "node"
 	d := documentPlan{
-		InstanceType: p.Type.Name, Cloud: p.Type.Cloud, Engine: p.Engine, Nodes: p.Nodes, GPUs: p.GPUs(), GPUsOfNode: p.Type.GPUs, GPU: p.Type.GPU,
+		InstanceType: p.Of, NodeNames: p.Place.Nodes, Cloud: p.Type.Cloud, Engine: p.Engine, Nodes: p.Plan.Nodes, GPUs: p.GPUs(), GPUsOfNode: p.Type.GPUs, GPU: p.Type.GPU,
 		Parallelism: documentParallelism{Tensor: max(1, p.GPUs()), Pipeline: 1, Data: 1},
 		Context:     p.Context, Concurrency: p.Slots, CacheTokens: p.Tokens, CacheRequests: p.Requests,
 		HeadroomBytes: int64(p.Headroom), Limit: string(p.Limit), LimitText: p.LimitText(m), PricePerHour: p.Hour,
-		Note: sizing.OfType(p.Note, p.Type), Confidence: string(p.Confidence), Assumed: p.Assumed,
+		Note: p.Text(p.Note), Confidence: string(p.Confidence), Assumed: p.Assumed,
 	}
 	if p.GPU != nil {
 		of, d.GPUResource, d.GPUSlice = "gpu", model.ResourceOf(p.GPU.Resource), p.GPU.Slice

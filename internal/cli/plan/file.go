@@ -141,9 +141,18 @@ func (o options) runFile(cmd *cobra.Command, sh shell.Shell, known facts) error 
 	if no != nil {
 		return &RefusedError{Name: ws.Name, Reason: no.Condition.Reason, Message: no.Condition.Message}
 	}
-	types, err := o.typesOf(cmd, known, read)
+	var types []instance.Type
+	var nodes []sizing.Place
+	selector, err := o.placeOf(cmd, ws, read)
 	if err != nil {
 		return err
+	}
+	own, err := o.fill(cmd, sh, known, selector, &types, &nodes)
+	if err != nil {
+		return err
+	}
+	if read.Type != nil {
+		types = []instance.Type{*read.Type}
 	}
 	var prices sizing.Prices
 	if o.prices != "" {
@@ -152,48 +161,63 @@ func (o options) runFile(cmd *cobra.Command, sh shell.Shell, known facts) error 
 		}
 	}
 	if ws.Tuning != nil {
-		answer := sizing.Train(sizing.TrainAsk{Reading: read, Types: types, Prices: prices}, known.types)
-		return o.writeTraining(sh, ws.Name, read, answer, prices, notesOf(ws, read, len(answer.Plans)))
+		answer := sizing.Train(sizing.TrainAsk{Reading: read, Types: types, Retired: read.Type != nil, Nodes: nodes, Prices: prices}, known.types)
+		return o.writeTraining(sh, ws.Name, read, answer, prices, o.notesOf(ws, read, len(answer.Plans), own))
 	}
-	ask := sizing.Ask{Model: read.Model, Wishes: read.Wishes(), Check: read.Check, Types: types, Prices: prices, Partition: read.Partition}
+	ask := sizing.Ask{Model: read.Model, Wishes: read.Wishes(), Check: read.Check, Types: types, Retired: read.Type != nil, Nodes: nodes, Prices: prices, Partition: read.Partition}
 	answer := sizing.Serve(ask, known.types)
-	if err := o.write(sh, known, ask, answer, notesOf(ws, read, len(answer.Plans))...); err != nil {
+	if err := o.write(sh, known, ask, answer, o.notesOf(ws, read, len(answer.Plans), own)...); err != nil {
 		return err
 	}
-	return refusedAll(ws, read, len(answer.Plans), answer.Refusals)
+	return o.refusedAll(ws, read, len(answer.Plans), answer.Refusals)
 }
 
 // refusedAll ends with the words of the controller where the one type does not hold the model.
-func refusedAll(ws *v1beta1.Workspace, read sizing.Reading, plans int, refusals []sizing.Refusal) error {
+func (o options) refusedAll(ws *v1beta1.Workspace, read sizing.Reading, plans int, refusals []sizing.Refusal) error {
 	switch {
-	case plans > 0:
+	case plans > 0 || unjudged(read):
 		return nil
-	case read.Type != nil && len(refusals) == 1:
+	case (read.Type != nil || len(refusals) > 0 && len(refusals[0].Nodes) > 0) && len(refusals) == 1:
 		return &RefusedError{Name: ws.Name, Reason: refusals[0].Reason, Message: refusals[0].Text}
 	}
-	return fmt.Errorf("model %q fits none of the instance types as Workspace %q asks for it", read.Model.ID, ws.Name)
+	return fmt.Errorf("model %q fits none of the %s as Workspace %q asks for it", read.Model.ID, o.machines(), ws.Name)
 }
 
-// typesOf are the type of the Workspace, or those that its own nodes may be of.
-func (o options) typesOf(cmd *cobra.Command, known facts, read sizing.Reading) ([]instance.Type, error) {
+// unjudged is true of a type that is sold no more: the operator asks for it all the same,
+// and judges what it holds once there is a node.
+func unjudged(read sizing.Reading) bool { return read.Type != nil && read.Type.Retired }
+
+// placeOf is the selector of the nodes that a Workspace may use, where those of a cluster are
+// asked for.
+func (o options) placeOf(cmd *cobra.Command, ws *v1beta1.Workspace, read sizing.Reading) (selector string, err error) {
 	switch {
-	case read.Type == nil:
-		return pick(known.types, o.types)
-	case len(o.types) > 0:
-		return nil, shell.Usage(cmd, "the Workspace says resource.instanceType %s: leave out --instance-types", read.Type.Name)
+	case read.Type != nil && len(o.types) > 0:
+		return "", shell.Usage(cmd, "the Workspace says resource.instanceType %s: leave out --instance-types", read.Type.Name)
+	case read.Type != nil && o.own:
+		return "", shell.Usage(cmd, "the Workspace says resource.instanceType %s, and nodes are made for it: leave out --own-nodes", read.Type.Name)
+	case o.own && o.selector != "":
+		return "", shell.Usage(cmd, "the Workspace says in resource.labelSelector which nodes it may use: leave out --selector")
 	}
-	return []instance.Type{*read.Type}, nil
+	selected, err := sizing.Selector(ws)
+	if err != nil {
+		return "", fmt.Errorf("read resource.labelSelector: %w", err)
+	}
+	return selected.String(), nil
 }
 
 // notesOf are what is said above the table.
-func notesOf(ws *v1beta1.Workspace, read sizing.Reading, plans int) []string {
+func (o options) notesOf(ws *v1beta1.Workspace, read sizing.Reading, plans int, own ownNodes) []string {
 	verdict := "would be accepted"
-	if plans == 0 {
+	switch {
+	case plans == 0 && unjudged(read):
+		verdict += ", and its node asked for; by what is published of the type it would then be refused, as below"
+	case plans == 0:
 		verdict = "would not be accepted"
 	}
 	notes := []string{fmt.Sprintf("Workspace %s: %s", ws.Name, verdict)}
-	if read.Type == nil {
-		notes = append(notes, "Its nodes are your own; these are plans for such as the types below. The operator plans for what the nodes say themselves")
+	notes = append(notes, own.notes()...)
+	if read.Type == nil && !o.own {
+		notes = append(notes, "Its nodes are your own; these are plans for such as the types below. The operator plans for what the nodes say themselves, and so does --own-nodes")
 	}
 	for _, note := range read.Notes {
 		notes = append(notes, "Note: "+note)

@@ -26,8 +26,8 @@ func TestManifests(t *testing.T) {
 		"own nodes":     {strings.ReplaceAll(serving, "TYPE", `""`), []string{"--instance-types", "g5.xlarge,g5.12xlarge"}, "file-own.txt"},
 		"slices":        {strings.ReplaceAll(serving, "TYPE", "\"\"\n  partition: {mode: mig, profile: 3g.40gb}"), []string{"--instance-types", "Standard_NC24ads_A100_v4,Standard_ND96isr_H100_v5,p4d.24xlarge,g5.xlarge,Standard_ND96isr_MI300X_v5"}, "file-slices.txt"},
 		"some GPUs":     {strings.ReplaceAll(serving, "TYPE", "\"\"\n  partition: {mode: accelerator, count: 4}"), []string{"--instance-types", "Standard_NC24ads_A100_v4,Standard_ND96isr_H100_v5,Standard_ND96isr_MI300X_v5"}, "file-part.txt"},
-		"a tuning":      {tuning("Standard_NC24ads_A100_v4", "lora"), []string{"--explain"}, "file-tuning.txt"},
-		"a tuning, own": {tuning(`""`, "qlora"), []string{"--instance-types", "Standard_NC4as_T4_v3,g5.xlarge,Standard_NC6s_v3,Standard_D4s_v5", "--prices", file(t, "p.yaml", prices)}, "file-tuning-own.txt"},
+		"a tuning":      {tuned("Standard_NC24ads_A100_v4", "lora"), []string{"--explain"}, "file-tuning.txt"},
+		"a tuning, own": {tuned(`""`, "qlora"), []string{"--instance-types", "Standard_NC4as_T4_v3,g5.xlarge,Standard_NC6s_v3,Standard_D4s_v5", "--prices", file(t, "p.yaml", prices)}, "file-tuning-own.txt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,7 +40,7 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-func tuning(instanceType, method string) string {
+func tuned(instanceType, method string) string {
 	return `apiVersion: kaito.sh/v1beta1
 kind: Workspace
 metadata: {name: w}
@@ -98,8 +98,8 @@ func TestBadManifests(t *testing.T) {
 		"a ConfigMap elsewhere":        {good + "  config: settings\n", `ConfigMapNotFound: ConfigMap "settings", which inference.config names, is not in this namespace`},
 		"a flag that is not":           {good + "  config: s\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {inference_config.yaml: \"vllm: {max-model-length: 5}\"}\n", `ConfigMap "s" cannot be used, inference_config.yaml: line 1: `},
 		"a model that is no fit":       {strings.Replace(strings.Replace(good, "phi-4-mini-instruct", "qwen2.5-coder-32b-instruct", 1), "Standard_NC24ads_A100_v4", "g5.xlarge", 1), `DoesNotFit: Model "qwen2.5-coder-32b-instruct" with a context of 2048 needs`},
-		"a training that is too large": {tuning("Standard_D4s_v5", "lora"), "DoesNotFit: Model \"phi-4-mini-instruct\" has 3.8 billion parameters"},
-		"a model that no one can":      {strings.Replace(tuning("g5.xlarge", "lora"), "phi-4-mini-instruct", "deepseek-v3.2", 1), "NotTunable: Model \"deepseek-v3.2\""},
+		"a training that is too large": {tuned("Standard_D4s_v5", "lora"), "DoesNotFit: Model \"phi-4-mini-instruct\" has 3.8 billion parameters"},
+		"a model that no one can":      {strings.Replace(tuned("g5.xlarge", "lora"), "phi-4-mini-instruct", "deepseek-v3.2", 1), "NotTunable: Model \"deepseek-v3.2\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,26 +3,22 @@ package plan
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
-	"kaito.sh/kaito/internal/engine/vllm"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/sizing"
 )
 
-// The objects of a manifest, with their fields in the order in which people write them.
+// The Workspace of a manifest, with its fields in the order in which people write them.
 type (
 	manifestMeta struct {
-		Name string `yaml:"name"`
-	}
-	manifestConfig struct {
-		APIVersion string            `yaml:"apiVersion"`
-		Kind       string            `yaml:"kind"`
-		Metadata   manifestMeta      `yaml:"metadata"`
-		Data       map[string]string `yaml:"data"`
+		Name        string            `yaml:"name"`
+		Annotations map[string]string `yaml:"annotations,omitempty"`
 	}
 	manifestWorkspace struct {
 		APIVersion string            `yaml:"apiVersion"`
@@ -32,72 +28,70 @@ type (
 		Inference  manifestInference `yaml:"inference"`
 	}
 	manifestResource struct {
-		InstanceType  string `yaml:"instanceType"`
+		InstanceType  string `yaml:"instanceType,omitempty"`
 		LabelSelector struct {
-			MatchLabels map[string]string `yaml:"matchLabels"`
+			MatchLabels      map[string]string    `yaml:"matchLabels,omitempty"`
+			MatchExpressions []manifestExpression `yaml:"matchExpressions,omitempty"`
 		} `yaml:"labelSelector"`
+	}
+	manifestExpression struct {
+		Key      string   `yaml:"key"`
+		Operator string   `yaml:"operator"`
+		Values   []string `yaml:"values,omitempty"`
 	}
 	manifestInference struct {
 		Preset manifestMeta `yaml:"preset"`
-		Config string       `yaml:"config,omitempty"`
 	}
 )
 
-// writeManifest prints the Workspace of a plan, and before it the ConfigMap with what the
-// plan has been asked for, where it was asked for anything.
-func writeManifest(w io.Writer, m model.Model, p sizing.Plan) error {
+// writeManifest prints the Workspace of a plan, with annotations for what the plan has been
+// asked for.
+func (o options) writeManifest(w io.Writer, m model.Model, p sizing.Plan) error {
 	name := workspaceName(m.ID)
 	ws := manifestWorkspace{
-		APIVersion: "kaito.sh/v1alpha1", Kind: v1beta1.WorkspaceKind, Metadata: manifestMeta{name},
-		Resource:  manifestResource{InstanceType: p.Type.Name},
-		Inference: manifestInference{Preset: manifestMeta{m.ID}},
+		APIVersion: "kaito.sh/v1alpha1", Kind: v1beta1.WorkspaceKind, Metadata: manifestMeta{Name: name, Annotations: map[string]string{}},
+		Inference: manifestInference{Preset: manifestMeta{Name: m.ID}},
 	}
-	ws.Resource.LabelSelector.MatchLabels = map[string]string{"apps": name}
+	if err := o.place(&ws.Resource, name, p); err != nil {
+		return err
+	}
+	if wish := p.Wishes[p.Engine]; wish.Context > 0 {
+		ws.Metadata.Annotations[v1beta1.AnnotationContext] = strconv.Itoa(wish.Context)
+	}
+	if wish := p.Wishes[p.Engine]; wish.Slots > 0 {
+		ws.Metadata.Annotations[v1beta1.AnnotationConcurrency] = strconv.Itoa(wish.Slots)
+	}
 	e := yaml.NewEncoder(w)
 	const indent = 2
 	e.SetIndent(indent)
-	if settings := settings(p); settings != "" {
-		ws.Inference.Config = name + "-settings"
-		config := manifestConfig{
-			APIVersion: "v1", Kind: "ConfigMap", Metadata: manifestMeta{ws.Inference.Config},
-			Data: map[string]string{v1beta1.ConfigKeyInference: settings},
-		}
-		if err := e.Encode(config); err != nil {
-			return fmt.Errorf("write the ConfigMap: %w", err)
-		}
-	}
 	if err := e.Encode(ws); err != nil {
 		return fmt.Errorf("write the Workspace: %w", err)
 	}
 	return e.Close()
 }
 
-// settings are an inference_config.yaml with which the controller makes the same plan.
-func settings(p sizing.Plan) string {
-	wish := p.Wishes[p.Engine]
-	if wish.Context == 0 && wish.Slots == 0 && wish.GPUs == 0 {
-		return ""
+// place says on which nodes: of the type of the plan, or of the user's own with the labels
+// that were asked for.
+func (o options) place(r *manifestResource, name string, p sizing.Plan) error {
+	if !o.own {
+		r.InstanceType = p.Type.Name
+		r.LabelSelector.MatchLabels = map[string]string{"apps": name}
+		return nil
 	}
-	lines := []string{p.Engine + ":"}
-	set := func(flag string, n int) {
-		if n > 0 {
-			lines = append(lines, fmt.Sprintf("  %s: %d", flag, n))
-		}
+	selector, err := metav1.ParseToLabelSelector(o.selector)
+	if err != nil {
+		return fmt.Errorf("read the selector %q: %w", o.selector, err)
 	}
-	if p.Engine == vllm.Name {
-		set("max-model-len", wish.Context)
-		set("max-num-seqs", wish.Slots)
-		set("tensor-parallel-size", wish.GPUs)
-	} else {
-		set("ctx-size", p.Context*p.Slots)
-		set("parallel", p.Slots)
+	r.LabelSelector.MatchLabels = selector.MatchLabels
+	for _, e := range selector.MatchExpressions {
+		r.LabelSelector.MatchExpressions = append(r.LabelSelector.MatchExpressions, manifestExpression{e.Key, string(e.Operator), e.Values})
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return nil
 }
 
 // workspaceName makes a name that a Workspace may have of a model's id.
 func workspaceName(id string) string {
-	const most = 52 - len("-settings")
+	const most = 52
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r

@@ -17,6 +17,7 @@ import (
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/cli/shell"
 	"kaito.sh/kaito/internal/instance"
+	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/sizing"
 )
 
@@ -29,21 +30,31 @@ type options struct {
 	catalog              string
 	output               string
 	explain, manifest    bool
+	// tune is a method of training, or empty; batch and length are what it trains with, 0
+	// for what it does by itself.
+	tune          string
+	batch, length int
+	// own plans for the nodes of a cluster, which selector narrows down.
+	own                               bool
+	selector, kubeconfig, kubeContext string
 }
 
 // most is more than any model or machine reaches, for --context and --concurrency.
 const most = 1 << 24
+
+// mostBatch is more rows than any machine trains with in one pass.
+const mostBatch = 1 << 12
 
 // New is `kaito plan`.
 func New(sh shell.Shell) *cobra.Command {
 	o := options{output: outputTable}
 	cmd := &cobra.Command{
 		Use:   "plan MODEL | -f FILE",
-		Short: "Say on which instance types a model runs and how, before anything is created",
+		Short: "Say on which machines a model runs and how, before anything is created",
 		Long: `Say on which instance types a model runs and how: GPUs, context, requests at once,
 memory by part, and what limits it; and of each type that does not hold the model why, and
 what would. Plans are computed as the operator computes them, and nothing is asked of a
-cluster or a network.
+cluster or a network, unless --own-nodes asks a cluster what its nodes are.
 
 With -f a Workspace is read from a manifest, with the ConfigMap beside it that it names: the
 answer is the plan that the operator would make of it, or its refusal in the same words.
@@ -67,6 +78,12 @@ least memory, or the cheapest of those where --prices names a file:
 			KAITO plan phi-4-mini-instruct --explain
 			KAITO plan phi-4-mini-instruct --manifest > workspace.yaml
 
+			# Training an adapter, with rows of up to 4096 tokens
+			KAITO plan phi-4-mini-instruct --tune qlora --batch 2 --length 4096
+
+			# The nodes that there are
+			KAITO plan llama-3.1-8b-instruct --own-nodes --selector accelerator=nvidia
+
 			# What the operator would make of a manifest
 			KAITO plan -f workspace.yaml`),
 		Args: shell.AtMostOne(),
@@ -89,12 +106,16 @@ least memory, or the cheapest of those where --prices names a file:
 	flags.StringVar(&o.prices, "prices", "", "`FILE` with the price of an hour by type; the cheapest plan comes first")
 	flags.StringVarP(&o.output, "output", "o", o.output, "`FORMAT`: table, json or yaml")
 	flags.BoolVar(&o.explain, "explain", false, "print the arithmetic of the best plan as well")
+	flags.StringVar(&o.tune, "tune", "", "plan a training by `METHOD`, lora or qlora, instead of a server")
+	flags.IntVar(&o.batch, "batch", 0, "`ROWS` of data in one pass of the training (default: that of training_config.yaml)")
+	flags.IntVar(&o.length, "length", 0, "`TOKENS` of the longest row of data (default: that of training_config.yaml)")
+	o.bindOwn(flags)
 	flags.BoolVar(&o.manifest, "manifest", false, "print the Workspace of the best plan, and nothing else")
 	return cmd
 }
 
 func (o options) check(cmd *cobra.Command) error {
-	if err := cmp.Or(o.checkSource(cmd), o.checkNumbers(cmd)); err != nil {
+	if err := cmp.Or(o.checkSource(cmd), o.checkNumbers(cmd), o.checkTune(cmd), o.checkOwn(cmd)); err != nil {
 		return err
 	}
 	flags := cmd.Flags()
@@ -130,6 +151,36 @@ func (o options) checkNumbers(cmd *cobra.Command) error {
 	return nil
 }
 
+func (o options) checkTune(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	if !flags.Changed("tune") {
+		if flags.Changed("batch") || flags.Changed("length") {
+			return shell.Usage(cmd, "--batch and --length are those of a training: add --tune lora or --tune qlora")
+		}
+		return nil
+	}
+	switch {
+	case !slices.Contains([]string{"lora", "qlora"}, strings.ToLower(o.tune)):
+		return shell.Usage(cmd, "--tune %q is not one of lora and qlora", o.tune)
+	case o.file != "":
+		return shell.Usage(cmd, "the Workspace of -f says itself how it is tuned: leave out --tune, --batch and --length")
+	case flags.Changed("context") || flags.Changed("concurrency") || o.manifest:
+		return shell.Usage(cmd, "--context, --concurrency and --manifest are those of a server: leave them out with --tune")
+	}
+	return o.checkRows(cmd)
+}
+
+func (o options) checkRows(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	switch {
+	case flags.Changed("batch") && (o.batch < 1 || o.batch > mostBatch):
+		return shell.Usage(cmd, "--batch %d is not a number of rows from 1 to %d", o.batch, mostBatch)
+	case flags.Changed("length") && (o.length < sizing.ShortestRow || o.length > most):
+		return shell.Usage(cmd, "--length %d is not a number of tokens from %d to %d", o.length, sizing.ShortestRow, most)
+	}
+	return nil
+}
+
 // facts are what the program knows.
 type facts struct {
 	models *catalog.Catalog
@@ -148,6 +199,15 @@ func load() (facts, error) {
 	return facts{models, types}, nil
 }
 
+// model finds one by what a user calls it.
+func (f facts) model(name string) (model.Model, error) {
+	found, ok := f.models.Lookup(name)
+	if !ok {
+		return found, unknown("model", name, f.models.Near(name), some(f.models.IDs()))
+	}
+	return found, nil
+}
+
 func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 	known, err := load()
 	if err != nil {
@@ -161,6 +221,9 @@ func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 	if o.file != "" {
 		return o.runFile(cmd, sh, known)
 	}
+	if o.tune != "" {
+		return o.runTuning(cmd, sh, known)
+	}
 	ask, err := o.ask(cmd, known)
 	if err != nil {
 		return err
@@ -170,12 +233,16 @@ func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
 			return err
 		}
 	}
+	own, err := o.fill(cmd, sh, known, o.selector, &ask.Types, &ask.Nodes)
+	if err != nil {
+		return err
+	}
 	answer := sizing.Serve(ask, known.types)
-	if err := o.write(sh, known, ask, answer); err != nil {
+	if err := o.write(sh, known, ask, answer, own.notes()...); err != nil {
 		return err
 	}
 	if len(answer.Plans) == 0 {
-		return fmt.Errorf("model %q fits none of the instance types as it is asked for", ask.Model.ID)
+		return fmt.Errorf("model %q fits none of the %s as it is asked for", ask.Model.ID, o.machines())
 	}
 	return nil
 }
@@ -186,7 +253,7 @@ func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizin
 	out := sh.Out
 	switch {
 	case o.manifest && len(answer.Plans) > 0:
-		return writeManifest(out, ask.Model, answer.Plans[0])
+		return o.writeManifest(out, ask.Model, answer.Plans[0])
 	case o.manifest:
 		out = sh.Err
 	case o.output != outputTable:
@@ -205,18 +272,35 @@ func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizin
 
 // ask looks up what the names mean.
 func (o options) ask(cmd *cobra.Command, known facts) (sizing.Ask, error) {
-	ask := sizing.Ask{Wishes: sizing.Wishes(o.context, o.concurrency), Held: o.concurrency > 0}
-	found, ok := known.models.Lookup(o.model)
-	if !ok {
-		return ask, unknown("model", o.model, known.models.Near(o.model), some(known.models.IDs()))
+	ask := sizing.Ask{Wishes: sizing.Wishes(o.context, o.concurrency)}
+	found, err := known.model(o.model)
+	if err != nil {
+		return ask, err
 	}
 	if o.context > found.Context {
 		return ask, shell.Usage(cmd, "--context %d is more than the %d of model %q: ask for less", o.context, found.Context, found.ID)
 	}
 	ask.Model = found
-	var err error
-	ask.Types, err = pick(known.types, o.types)
-	return ask, err
+	return ask, nil
+}
+
+// machines are what is planned for, in a word.
+func (o options) machines() string {
+	if o.own {
+		return "nodes"
+	}
+	return "instance types"
+}
+
+// fill looks up the types that were named, or asks the cluster for its nodes.
+func (o options) fill(cmd *cobra.Command, sh shell.Shell, known facts, selector string, types *[]instance.Type, nodes *[]sizing.Place) (own ownNodes, err error) {
+	if !o.own {
+		*types, err = pick(known.types, o.types)
+		return own, err
+	}
+	own, err = o.readNodes(cmd.Context(), sh, selector, known.types)
+	*nodes = own.places
+	return own, err
 }
 
 // pick are the types of some names, each once, or all.

@@ -77,9 +77,12 @@ func TestAnswers(t *testing.T) {
 		"what AMD's cannot run":            {[]string{"mistral-small-4-119b-2603-nvfp4", "--instance-types", "Standard_ND96isr_MI300X_v5,Standard_ND96isr_H100_v5"}, "amd-nvfp4.txt"},
 		"the arithmetic on a CPU":          {[]string{"smollm2-135m-instruct", "--explain", "--instance-types", "Standard_D4s_v5"}, "explain-cpu.txt"},
 		"more GPUs for more requests":      {[]string{"llama-3.1-8b-instruct", "--context", "8192", "--concurrency", "64", "--instance-types", "g5.48xlarge,g5.12xlarge,g5.xlarge"}, "requests.txt"},
+		"a model of 70B":                   {[]string{"llama-3.3-70b-instruct"}, "llama-70b.txt"},
+		"a training":                       {[]string{"phi-4-mini-instruct", "--tune", "qlora", "--instance-types", "Standard_NC4as_T4_v3,g5.xlarge,Standard_NC24ads_A100_v4,Standard_NC6s_v3,Standard_D4s_v5"}, "tune.txt"},
+		"a training with rows of a length": {[]string{"phi-4-mini-instruct", "--tune", "LoRA", "--batch", "2", "--length", "2048", "--explain", "--instance-types", "Standard_NC4as_T4_v3,g5.xlarge,Standard_NC24ads_A100_v4"}, "tune-rows.txt"},
 		"a document in YAML":               {append([]string{"phi-4-mini-instruct", "-o", "yaml", "--explain"}, priced...), "document.yaml"},
 		"a Workspace":                      {[]string{"phi-4-mini-instruct", "--manifest"}, "manifest.yaml"},
-		"a Workspace with what was wanted": {[]string{"llama-3.1-8b-instruct", "--manifest", "--context", "8192", "--concurrency", "64", "--instance-types", "g5.48xlarge"}, "manifest-settings.yaml"},
+		"a Workspace with what was wanted": {[]string{"llama-3.1-8b-instruct", "--manifest", "--context", "8192", "--concurrency", "64", "--instance-types", "g5.48xlarge"}, "manifest-asked.yaml"},
 		"a Workspace on a CPU":             {[]string{"smollm2-135m-instruct", "--manifest", "--context", "1024", "--instance-types", "Standard_D4s_v5"}, "manifest-cpu.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +110,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		"no model":                         {nil, "MODEL is missing", true},
 		"two models":                       {[]string{"a", "b"}, `unexpected argument "b"`, true},
-		"a model with a typo":              {[]string{"phi-4-mini-instrct"}, `no model is called "phi-4-mini-instrct", did you mean phi-4 or phi-4-mini-instruct or`, false},
+		"a model with a typo":              {[]string{"phi-4-mini-instrct"}, `no model is called "phi-4-mini-instrct", did you mean phi-4-mini-instruct or`, false},
 		"a model that nothing is like":     {[]string{"zzzzzzzzzzzz"}, `no model is called "zzzzzzzzzzzz"; there are deepseek-r1-0528, `, false},
 		"a context beyond the model's":     {[]string{"phi-4", "--context", "16385"}, `--context 16385 is more than the 16384 of model "phi-4": ask for less`, true},
 		"no context":                       {[]string{"phi-4", "--context", "0"}, "--context 0 is not a number of tokens from 1 to", true},
@@ -123,6 +126,19 @@ func TestBadInput(t *testing.T) {
 		"a price file of a wrong size":     {[]string{"phi-4", "--prices", big}, "is no price file", false},
 		"prices that are none":             {[]string{"phi-4", "--prices", text}, `prices.yaml": line 2, perHour.g5.xlarge is "cheap", which is no number: write the price of an hour, such as 3.67; line 3, perHour.g6.xlarge is -1: a price is not negative; line 5, "pricess" is no field: there are currency and perHour`, false},
 		"requests that fit nowhere":        {[]string{"phi-4", "--concurrency", "100000", "--instance-types", "g5.xlarge"}, "fits none of the instance types", false},
+		"a training that fits nowhere":     {[]string{"phi-4-mini-instruct", "--tune", "lora", "--length", "131072", "--batch", "64", "--instance-types", "g5.xlarge"}, `training model "phi-4-mini-instruct" fits none of the instance types`, false},
+		"a method that is none":            {[]string{"phi-4", "--tune", "full"}, `--tune "full" is not one of lora and qlora`, true},
+		"an empty method":                  {[]string{"phi-4", "--tune", ""}, `--tune "" is not one of lora and qlora`, true},
+		"a batch without a training":       {[]string{"phi-4", "--batch", "2"}, "--batch and --length are those of a training: add --tune lora or --tune qlora", true},
+		"no rows":                          {[]string{"phi-4", "--tune", "lora", "--batch", "0"}, "--batch 0 is not a number of rows from 1 to 4096", true},
+		"rows that are too short":          {[]string{"phi-4", "--tune", "lora", "--length", "1"}, "--length 1 is not a number of tokens from 16 to", true},
+		"rows beyond the context":          {[]string{"phi-4", "--tune", "lora", "--length", "16385"}, `--length 16385 is more than the context of 16384 of model "phi-4"`, true},
+		"a context for a training":         {[]string{"phi-4", "--tune", "lora", "--context", "2048"}, "--context, --concurrency and --manifest are those of a server", true},
+		"a model that is not tuned":        {[]string{"deepseek-v3.2", "--tune", "lora"}, `training model "deepseek-v3.2": `, false},
+		"a selector without a cluster":     {[]string{"phi-4", "--selector", "a=b"}, "--selector is about the nodes of a cluster: add --own-nodes", true},
+		"a selector that is none":          {[]string{"phi-4", "--own-nodes", "--selector", "a in b"}, `--selector "a in b" is no label selector`, true},
+		"own nodes and types":              {[]string{"phi-4", "--own-nodes", "--instance-types", "g5.xlarge"}, "--own-nodes and --instance-types exclude each other", true},
+		"a manifest for any own node":      {[]string{"phi-4", "--own-nodes", "--manifest"}, "--manifest with --own-nodes needs --selector", true},
 		"an instance type without a model": {[]string{"--instance-types", "g5.xlarge"}, "MODEL is missing", true},
 	} {
 		t.Run(name, func(t *testing.T) {

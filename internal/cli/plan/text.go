@@ -100,10 +100,26 @@ type column struct {
 	value func(sizing.Plan) string
 }
 
-func columns(ask sizing.Ask) []column {
+// title is what the first column has.
+func title(first sizing.Place) string {
+	if len(first.Nodes) > 0 {
+		return "NODE"
+	}
+	return "INSTANCE TYPE"
+}
+
+// called is the name of a type, or that of the first of some nodes with how many are like it.
+func called(at sizing.Place) string {
+	if more := len(at.Nodes) - 1; more > 0 {
+		return fmt.Sprintf("%s (+%d)", at.Type.Name, more)
+	}
+	return at.Type.Name
+}
+
+func columns(ask sizing.Ask, plans []sizing.Plan) []column {
 	all := []column{
-		{"INSTANCE TYPE", true, func(p sizing.Plan) string { return p.Type.Name }},
-		{"NODES", false, func(p sizing.Plan) string { return strconv.Itoa(p.Nodes) }},
+		{title(plans[0].Place), true, func(p sizing.Plan) string { return called(p.Place) }},
+		{"NODES", false, func(p sizing.Plan) string { return strconv.Itoa(p.Plan.Nodes) }},
 		{"GPUS", false, gpus},
 		{"TP", false, func(p sizing.Plan) string { return strconv.Itoa(max(1, p.GPUs())) }},
 		{"CONTEXT", false, func(p sizing.Plan) string { return strconv.Itoa(p.Context) }},
@@ -165,7 +181,7 @@ func price(p float64) string {
 
 // table has blanks between columns, so that it is read without lines and colour.
 func (p *page) table(ask sizing.Ask, plans []sizing.Plan) {
-	all := columns(ask)
+	all := columns(ask, plans)
 	rows := [][]string{{}}
 	for _, c := range all {
 		rows[0] = append(rows[0], c.title)
@@ -228,7 +244,7 @@ func (p *page) legend(m model.Model, plans []sizing.Plan) {
 	}
 	for _, plan := range plans {
 		if plan.Note != "" && !noted[plan.Note] {
-			p.line(2, "Note on %s: %s", plan.Type.Name, sizing.OfType(plan.Note, plan.Type))
+			p.line(2, "Note on %s: %s", plan.Type.Name, plan.Text(plan.Note))
 			noted[plan.Note] = true
 		}
 	}
@@ -241,22 +257,30 @@ func (p *page) refusals(all []sizing.Refusal) {
 	}
 	p.WriteString("\nNot offered\n")
 	const here = "\x00"
-	names := map[string][]string{}
+	names, words, alone := map[string][]string{}, map[string]string{}, map[string]bool{}
 	var order []string
 	for _, r := range all {
-		text := r.Text
+		text, kind := r.Text, "instance type"
+		if len(r.Nodes) > 0 {
+			kind = "node"
+		}
 		if len(r.Successors) == 0 {
-			text = strings.ReplaceAll(text, fmt.Sprintf("instance type %q", r.Type.Name), here)
+			text = strings.ReplaceAll(text, fmt.Sprintf("%s %q", kind, r.Type.Name), here)
 		}
 		if len(names[text]) == 0 {
 			order = append(order, text)
 		}
-		names[text] = append(names[text], r.Type.Name)
+		names[text] = append(names[text], cmp.Or(some(r.Nodes), r.Type.Name))
+		words[text] = "type"
+		if len(r.Nodes) > 0 {
+			words[text] = "node"
+		}
+		alone[text] = len(names[text]) == 1 && len(r.Nodes) < 2
 	}
 	for _, text := range order {
-		of := "the type"
-		if len(names[text]) > 1 {
-			of = "these types"
+		of := "the " + words[text]
+		if !alone[text] {
+			of = "these " + words[text] + "s"
 		}
 		p.line(4, "  %s: %s", strings.Join(names[text], ", "), strings.ReplaceAll(text, here, of))
 	}

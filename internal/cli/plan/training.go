@@ -22,11 +22,13 @@ type trainingDocument struct {
 
 type trainingPlan struct {
 	InstanceType string `json:"instanceType"`
-	Cloud        string `json:"cloud"`
-	GPUs         int    `json:"gpus"`
-	GPU          string `json:"gpu,omitempty"`
-	Bits         int    `json:"bits"`
-	Batch        int    `json:"batch"`
+	// NodeNames are those of nodes that are there and alike, with --own-nodes.
+	NodeNames []string `json:"nodeNames,omitempty"`
+	Cloud     string   `json:"cloud"`
+	GPUs      int      `json:"gpus"`
+	GPU       string   `json:"gpu,omitempty"`
+	Bits      int      `json:"bits"`
+	Batch     int      `json:"batch"`
 	// Length is the longest row in tokens that fits, AskedLength what the settings allow.
 	Length      int  `json:"length"`
 	AskedLength int  `json:"askedLength"`
@@ -75,12 +77,12 @@ func (o options) writeTraining(sh shell.Shell, name string, read sizing.Reading,
 		}
 	}
 	switch {
-	case len(a.Plans) > 0:
+	case len(a.Plans) > 0 || unjudged(read):
 		return nil
 	case read.Type != nil && len(a.Refusals) == 1:
 		return &RefusedError{Name: name, Reason: a.Refusals[0].Reason, Message: a.Refusals[0].Text}
 	}
-	return fmt.Errorf("training model %q fits none of the instance types", read.Model.ID)
+	return fmt.Errorf("training model %q fits none of the %s", read.Model.ID, o.machines())
 }
 
 // trainings are the table of a tuning.
@@ -96,14 +98,14 @@ func (p *page) trainings(read sizing.Reading, a sizing.TrainAnswer, prices sizin
 func (p *page) trainingTable(plans []sizing.TrainPlan, prices sizing.Prices) {
 	p.line(2, "%s, best first. Memory in GiB: of the GPU, or of the node where none is", many(len(plans), "plan"))
 	p.WriteString("\n")
-	rows := [][]string{{"INSTANCE TYPE", "GPUS", "BITS", "ROWS", "TOKENS", "MODEL", "ADAPTER", "ACTIV.", "SCORES", "OTHER", "FREE"}}
+	rows := [][]string{{title(plans[0].Place), "GPUS", "BITS", "ROWS", "TOKENS", "MODEL", "ADAPTER", "ACTIV.", "SCORES", "OTHER", "FREE"}}
 	if prices.Known() {
 		rows[0] = append(rows[0], "PRICE/H")
 	}
 	for _, plan := range plans {
 		m, _ := trainMemory(plan)
 		row := []string{
-			plan.Type.Name, strconv.Itoa(plan.GPUs()), strconv.Itoa(plan.Load.Bits), strconv.Itoa(plan.Load.Batch), strconv.Itoa(plan.Load.Length),
+			called(plan.Place), strconv.Itoa(plan.GPUs()), strconv.Itoa(plan.Load.Bits), strconv.Itoa(plan.Load.Batch), strconv.Itoa(plan.Load.Length),
 			gib(m.Weights), gib(m.Adapter), gib(m.Activations), gib(m.Logits), gib(m.Overhead + m.Shared), gib(plan.Headroom),
 		}
 		if prices.Known() {
@@ -121,7 +123,7 @@ func (p *page) trainingTable(plans []sizing.TrainPlan, prices sizing.Prices) {
 			p.line(2, "\nOn %s rows of up to %d tokens fit: %s", plan.Type.Name, plan.Load.Length, plan.TooLong)
 		}
 		if plan.Note != "" {
-			p.line(2, "\nNote on %s: %s", plan.Type.Name, sizing.OfType(plan.Note, plan.Type))
+			p.line(2, "\nNote on %s: %s", plan.Type.Name, plan.Text(plan.Note))
 		}
 	}
 }
@@ -131,9 +133,9 @@ func (o options) trainingDocument(read sizing.Reading, a sizing.TrainAnswer, pri
 	for _, p := range a.Plans {
 		m, of := trainMemory(p)
 		one := trainingPlan{
-			InstanceType: p.Type.Name, Cloud: p.Type.Cloud, GPUs: p.GPUs(), GPU: p.Type.GPU, Bits: p.Load.Bits, Batch: p.Load.Batch,
+			InstanceType: p.Of, NodeNames: p.Nodes, Cloud: p.Type.Cloud, GPUs: p.GPUs(), GPU: p.Type.GPU, Bits: p.Load.Bits, Batch: p.Load.Batch,
 			Length: p.Load.Length, AskedLength: p.Asked, Recompute: p.Recompute, HeadroomBytes: int64(p.Headroom),
-			TooLong: p.TooLong, PricePerHour: p.Hour, Note: sizing.OfType(p.Note, p.Type),
+			TooLong: p.TooLong, PricePerHour: p.Hour, Note: p.Text(p.Note),
 		}
 		one.Memory.Of = of
 		one.Memory.WeightsBytes, one.Memory.AdapterBytes, one.Memory.ActivationsBytes = int64(m.Weights), int64(m.Adapter), int64(m.Activations)

@@ -63,6 +63,11 @@ func (t *thought) loras() []model.Adapter {
 	return all
 }
 
+// reading is what was read of the Workspace, as kaito plan has it.
+func (t *thought) reading() sizing.Reading {
+	return sizing.Reading{Model: t.model, Settings: t.settings, Adapters: t.loras()}
+}
+
 // wishes are those of the user's settings, with the adapters that are to be served.
 func (t *thought) wishes() model.Wishes {
 	return sizing.WithPartition(t.ws.Resource.Partition, sizing.WithAdapters(t.settings.Wishes, t.loras()))

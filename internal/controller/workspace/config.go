@@ -5,12 +5,12 @@ import (
 	"kaito.sh/kaito/internal/sizing"
 )
 
-// readSettings reads the ConfigMap that the Workspace names.
+// readSettings reads the ConfigMap that the Workspace names, and what annotations ask for.
 func readSettings(_ Planner, t *thought) bool {
-	if t.ws.Inference.Config == "" || t.template != nil {
+	if t.template != nil {
 		return false
 	}
-	settings, notes, no := sizing.Settings(t.ws, t.config)
+	settings, notes, no := sizing.Settings(t.ws, t.config, t.model)
 	if t.object(no) {
 		return true
 	}

@@ -73,8 +73,10 @@ type decision struct {
 	again time.Duration
 	// final is true when only an edit can help.
 	final bool
-	// serving is what to apply; nil leaves the children as they are.
+	// serving is what to apply; nil leaves the children as they are. planned is what a reader
+	// asks of its plan.
 	serving *render.Serving
+	planned sizing.Figures
 	// warnings are events that no condition tells.
 	warnings []metav1.Condition
 	// workers are the nodes that pods run on.
@@ -224,7 +226,7 @@ func findNodes(p Planner, t *thought) bool {
 		t.decision.nodes = v1beta1.NoMatchingNode(metav1.FormatLabelSelector(t.ws.Resource.LabelSelector))
 		return true
 	}
-	not := p.pick(t, unusable)
+	not := p.pick(t, sizing.Unusable)
 	if len(t.fit) == 0 {
 		t.decision.nodes = v1beta1.NodesNotReady(not)
 		return true
@@ -308,7 +310,7 @@ func fitModel(p Planner, t *thought) bool {
 		t.accepted, t.final = v1beta1.Refused(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err)), true
 		return true
 	}
-	t.decision.nodes = v1beta1.NodesReady(nodes)
+	t.decision.nodes, t.planned = v1beta1.NodesReady(nodes), t.figures(plan, nodes)
 	t.serving = &render.Serving{
 		Workspace: t.ws, Model: t.model, Plan: plan,
 		Command: start,
@@ -372,7 +374,7 @@ func (d decision) status(ws *v1beta1.Workspace, now metav1.Time) v1beta1.Workspa
 	}
 	if d.serving != nil {
 		nodes := int32(d.serving.Plan.Nodes)
-		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving)
+		status.TargetNodeCount, status.Plan = &nodes, planStatus(d.serving, d.planned)
 	}
 	return status
 }

@@ -71,6 +71,9 @@ func askForServers(_ Planner, t *thought) bool {
 			t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
 			return true
 		}
+		if err == nil && len(t.observed.nodes) == 0 && t.object(t.reading().Check(plan)) {
+			return true // such a node would cost, and serve nothing
+		}
 		disk = plan.Disk + t.model.Forms[plan.Form].Size*2 // pulled, and unpacked or fetched
 	}
 	t.ask(nodes, disk)
@@ -109,7 +112,7 @@ func (p Planner) findMade(t *thought) bool {
 		if !whole {
 			return "(is not whole yet)"
 		}
-		return unusable(n)
+		return sizing.Unusable(n)
 	})
 	switch {
 	case len(t.fit) > 0 && len(t.fit) >= t.wish.nodes:

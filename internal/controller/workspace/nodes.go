@@ -15,25 +15,6 @@ const (
 	leastContainerd = "2.1"
 )
 
-// unusable says why a node can take no pod now, or nothing.
-func unusable(n *corev1.Node) string {
-	switch {
-	case !n.DeletionTimestamp.IsZero():
-		return "(is being deleted)"
-	case !nodeReady(n):
-		return "(not ready)"
-	case n.Spec.Unschedulable:
-		return "(cordoned)"
-	}
-	return ""
-}
-
-func nodeReady(n *corev1.Node) bool {
-	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-	})
-}
-
 // tooOld says why a node cannot mount a model image, or nothing.
 func tooOld(n *corev1.Node) string {
 	info := n.Status.NodeInfo

@@ -1,6 +1,8 @@
 package workspace_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,6 +66,52 @@ func TestInferenceOptionsOnARealAPIServer(t *testing.T) {
 		}
 		eventually(t, "the StatefulSet has the new image", func() bool { return image() == "registry.example/server:2" })
 		is(t, c, ws, v1beta1.ConditionInferenceReady, v1beta1.ReasonInferencePending)
+	})
+
+	t.Run("an annotation asks for a context, and a change of it rolls the server", func(t *testing.T) {
+		ws := testkit.Workspace(namespace, "asks", nodes)
+		ws.Annotations = map[string]string{v1beta1.AnnotationContext: "1024"}
+		if err := c.Create(t.Context(), ws); err != nil {
+			t.Fatal(err)
+		}
+		// serves says whether the engine is started so, hash what makes the pods notice a change.
+		serves := func(flag, value string) bool {
+			var told corev1.ConfigMap
+			if c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "asks-runner"}, &told) != nil {
+				return false
+			}
+			words := strings.Fields(strings.NewReplacer(`"`, " ", ",", " ").Replace(told.Data["runner.json"]))
+			i := slices.Index(words, flag)
+			return i >= 0 && i+1 < len(words) && words[i+1] == value
+		}
+		hash := func() string {
+			var set appsv1.StatefulSet
+			if c.Get(t.Context(), client.ObjectKeyFromObject(ws), &set) != nil {
+				return ""
+			}
+			return set.Spec.Template.Annotations[v1beta1.AnnotationConfigHash]
+		}
+		eventually(t, "two requests share 2048 tokens", func() bool { return serves("--ctx-size", "2048") })
+		var before string
+		eventually(t, "there is a server", func() bool { before = hash(); return before != "" })
+		annotate := func(annotations map[string]string) {
+			t.Helper()
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(ws), ws); err != nil {
+				t.Fatal(err)
+			}
+			ws.Annotations = annotations
+			if err := c.Update(t.Context(), ws); err != nil {
+				t.Fatal(err)
+			}
+		}
+		annotate(map[string]string{v1beta1.AnnotationContext: "512", v1beta1.AnnotationConcurrency: "3"})
+		eventually(t, "three requests share 1536 tokens", func() bool { return serves("--ctx-size", "1536") && serves("--parallel", "3") })
+		eventually(t, "its pods roll", func() bool { return hash() != before })
+		annotate(map[string]string{v1beta1.AnnotationContext: "8193"})
+		is(t, c, ws, v1beta1.ConditionAccepted, v1beta1.ReasonInvalidAnnotation)
+		if !serves("--ctx-size", "1536") {
+			t.Error("the server does not go on as it was")
+		}
 	})
 
 	t.Run("a template that nobody can decode is told, and no other Workspace suffers", func(t *testing.T) {

@@ -3,6 +3,8 @@ package workspace
 import (
 	"fmt"
 	"path"
+	"slices"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -33,9 +35,9 @@ func planNotes(s render.Serving) []string {
 	return notes
 }
 
-// planStatus shows a plan; a template of the user's own has none. The memory is that
-// of what is scarce: of the GPUs where the plan has any, else of the pod.
-func planStatus(s *render.Serving) *v1beta1.PlanStatus {
+// planStatus shows a plan as kaito plan does; a template of the user's own has none. The
+// memory is that of what is scarce: of the GPUs where the plan has any, else of the pod.
+func planStatus(s *render.Serving, figures sizing.Figures) *v1beta1.PlanStatus {
 	if s.Template != nil {
 		return nil
 	}
@@ -47,18 +49,69 @@ func planStatus(s *render.Serving) *v1beta1.PlanStatus {
 		CPU:         resource.NewMilliQuantity(int64(p.CPU), resource.DecimalSI),
 		Context:     int32(p.Context),
 		Concurrency: int32(p.Slots),
-		Note:        p.Note,
+		CacheTokens: int64(figures.Tokens), CacheRequests: int32(figures.Requests),
+		Limit: string(figures.Limit), Confidence: string(p.Confidence), Assumed: assumed(p.Assumed),
+		Note: cut(p.Note, mostNote),
 	}
 	if p.GPU != nil {
-		memory = p.GPU.Memory
+		memory, status.GPU = p.GPU.Memory, p.GPU.Product
 		status.Parallelism = &v1beta1.ParallelismStatus{Tensor: gpus, Pipeline: 1, Data: 1}
 	}
-	amount := func(b model.Bytes) *resource.Quantity {
-		return resource.NewQuantity(int64(b.CeilTo(model.MiB)), resource.BinarySI)
-	}
+	status.Headroom = amount(figures.Headroom)
 	status.Memory = &v1beta1.MemoryStatus{
-		Weights: amount(memory.Weights), KVCache: amount(memory.KVCache),
-		Overhead: amount(memory.Overhead + memory.PromptCache + memory.Adapters + memory.Shared), Total: amount(memory.Total()),
+		Weights: amount(memory.Weights), KVCache: amount(memory.KVCache), Overhead: amount(memory.Overhead + memory.Shared), Total: amount(memory.Total()),
+	}
+	if memory.Adapters > 0 {
+		status.Memory.Adapters = amount(memory.Adapters)
+	}
+	if memory.PromptCache > 0 {
+		status.Memory.PromptCache = amount(memory.PromptCache)
 	}
 	return status
+}
+
+// amount is memory in whole MiB, for readers.
+func amount(b model.Bytes) *resource.Quantity {
+	return resource.NewQuantity(int64(b.CeilTo(model.MiB)), resource.BinarySI)
+}
+
+// What the API server takes of texts and lists.
+const (
+	mostNote    = 1024
+	mostAssumed = 16
+	mostOne     = 256
+)
+
+// assumed are the first of what was bounded from above.
+func assumed(all []string) []string {
+	var some []string
+	for _, one := range all[:min(len(all), mostAssumed)] {
+		some = append(some, cut(one, mostOne))
+	}
+	return some
+}
+
+// cut leaves off the end of a text that has more bytes than fit, between two characters.
+func cut(text string, most int) string {
+	const dots = "..."
+	if len(text) <= most {
+		return text
+	}
+	end := most - len(dots)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + dots
+}
+
+// figures are those of a plan that some of the nodes can take; the headroom is that of the
+// smallest of them.
+func (t *thought) figures(plan model.Plan, names []string) sizing.Figures {
+	var least model.Bytes
+	for _, n := range t.fit {
+		if slices.Contains(names, n.Name) && (least == 0 || n.Memory < least) {
+			least = n.Memory
+		}
+	}
+	return sizing.FiguresOf(t.model, t.wishes(), plan, least)
 }

@@ -10,6 +10,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // trouble is the first thing that keeps a pod from answering, by the order of names.
@@ -41,7 +42,7 @@ func triedInVain(t *thought, p corev1.Pod) bool {
 // because it might still be running.
 func lost(t *thought, p *corev1.Pod) (metav1.Condition, bool) {
 	i := slices.IndexFunc(t.observed.nodes, func(n corev1.Node) bool { return n.Name == p.Spec.NodeName })
-	if i < 0 || nodeReady(&t.observed.nodes[i]) {
+	if i < 0 || sizing.NodeReady(&t.observed.nodes[i]) {
 		return metav1.Condition{}, false
 	}
 	return v1beta1.InferenceNotReady(v1beta1.ReasonNodeLost,

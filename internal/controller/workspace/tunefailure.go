@@ -9,6 +9,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/ending"
+	"kaito.sh/kaito/internal/sizing"
 )
 
 // reasonOOMKilled is the kubelet's word for a container that used up its memory.
@@ -110,7 +111,7 @@ func podTrouble(o observed, pods []corev1.Pod) string {
 // silentNode is the node of a pod where that node does not answer.
 func silentNode(o observed, pod *corev1.Pod) string {
 	for i := range o.nodes {
-		if o.nodes[i].Name == pod.Spec.NodeName && !nodeReady(&o.nodes[i]) {
+		if o.nodes[i].Name == pod.Spec.NodeName && !sizing.NodeReady(&o.nodes[i]) {
 			return pod.Spec.NodeName
 		}
 	}

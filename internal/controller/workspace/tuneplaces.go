@@ -26,10 +26,15 @@ func refusePlaces(_ Planner, t *thought) bool {
 	return t.final
 }
 
-// readTraining reads the ConfigMap that tuning.config names.
+// readTraining reads the ConfigMap that tuning.config names, and what annotations ask of
+// the server for what is tuned.
 func readTraining(_ Planner, t *thought) bool {
 	settings, notes, no := sizing.TrainingSettings(t.ws, t.config, t.model)
 	t.notes, t.trial.settings = append(t.notes, notes...), settings
+	if t.object(no) {
+		return true
+	}
+	t.settings.Wishes, no = sizing.Asked(t.ws, t.model, nil)
 	return t.object(no)
 }
 

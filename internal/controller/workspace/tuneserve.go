@@ -99,7 +99,7 @@ func (p Planner) serveAdapter(t *thought) bool {
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonInvalidSettings, "%s", sizing.Sentence(err))
 		return false
 	}
-	t.decision.nodes = v1beta1.NodesReady(nodes)
+	t.decision.nodes, t.planned = v1beta1.NodesReady(nodes), t.figures(plan, nodes)
 	t.serving = &render.Serving{
 		Workspace: t.ws, Model: t.model, Plan: plan, Command: start,
 		Images:  render.Images{Runner: p.Images.Runner, Engine: p.Images.engine(plan)},

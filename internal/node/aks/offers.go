@@ -62,7 +62,7 @@ func (p *Provider) size(wanted string) (string, bool) {
 	const longest = 64
 	one, known := p.types.Lookup(wanted)
 	if known {
-		return one.Name, one.Cloud == azure
+		return one.SoldAs(), one.Cloud == azure
 	}
 	return wanted, len(wanted) < longest && sizeName.MatchString(wanted)
 }
