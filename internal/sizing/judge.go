@@ -77,7 +77,7 @@ func FindModel(models *catalog.Catalog, name string) (model.Model, *Objection) {
 	if !ok {
 		return found, object(v1beta1.ModelNotFound(name, models.Near(name)))
 	}
-	return found, nil
+	return engine.Served(found), nil
 }
 
 // OriginNotes say of a model that it is not one of the shipped ones.

@@ -11,9 +11,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/engine"
+	"kaito.sh/kaito/internal/engine/flags"
 	"kaito.sh/kaito/internal/licence"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/modelfiles"
@@ -58,7 +61,11 @@ out: plans bound it from above and say so. Weights that are pickles are refused.
 			return f.run(cmd, sh, args[0])
 		},
 	}
-	flags := cmd.Flags()
+	f.bind(cmd.Flags())
+	return cmd
+}
+
+func (f *importFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.revision, "revision", "main", "commit, tag or branch `NAME` of the hub")
 	flags.StringVar(&f.endpoint, "endpoint", "", "`URL` of the hub (default: $HF_ENDPOINT, or https://huggingface.co)")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`FILE` with a token of the hub (default: $HF_TOKEN)")
@@ -67,7 +74,6 @@ out: plans bound it from above and say so. Weights that are pickles are refused.
 	flags.StringVar(&f.licence, "licence", "", "SPDX `ID` of the licence, or its publisher's name (default: what the model says)")
 	flags.BoolVar(&f.pickles, "allow-pickles", false, "take weights that are pickles, where there are no others: loading them can run code")
 	flags.StringVarP(&f.out, "out", "o", "", "`FILE` to write, - is standard output (default: ID.yaml here)")
-	return cmd
 }
 
 func (f importFlags) run(cmd *cobra.Command, sh shell.Shell, where string) error {
@@ -169,18 +175,28 @@ func (g found) next(program, where, file string) string {
 	if len(g.absent) > 0 {
 		_, _ = fmt.Fprintf(&out, "no file says: %s\n", strings.Join(g.absent, ", "))
 	}
+	if engine.Served(m).Unserved {
+		_, _ = fmt.Fprintf(&out, "vLLM %s has no code for %s: GPUs cannot serve it\n", flags.VLLM().Version, strings.Join(m.Architectures, ", "))
+	}
 	if m.RemoteCode {
 		_, _ = fmt.Fprintln(&out, "it brings a program of its own, which an engine runs only where a Workspace allows it")
 	}
-	at := filepath.Dir(file)
-	_, _ = fmt.Fprintf(&out, "\nNext:\n  # where it runs\n  %s plan %s --catalog %s\n", program, m.ID, file)
+	_, _ = fmt.Fprintf(&out, "\nNext:\n  # where it runs\n  %s plan %s --catalog %s\n", program, m.ID, quoted(file))
 	if weights.Hub == nil {
 		_, _ = fmt.Fprintf(&out, "  # its weights as an image, which a Workspace names\n  %s model package %s --name %s --license %s\n  %s model push %s.oci REGISTRY/%s:%s\n",
 			program, quoted(where), m.ID, quoted(m.Licence), program, m.ID, m.ID, form)
 	}
-	_, _ = fmt.Fprintf(&out, "  # for the Workspaces of a namespace\n  kubectl create configmap %s --from-file=%s\n  kubectl label configmap %s kaito.sh/catalog=true\n", m.ID, filepath.Join(at, filepath.Base(file)), m.ID)
-	_, _ = fmt.Fprintf(&out, "  # the Workspace: of the best plan, or by hand with inference.preset.name: %s\n  %s plan %s --catalog %s --manifest\n", m.ID, program, m.ID, file)
+	_, _ = fmt.Fprintf(&out, "  # for the Workspaces of a namespace\n  kubectl create configmap %s --from-file=%s\n  kubectl label configmap %s kaito.sh/catalog=true\n", m.ID, keyed(m.ID, file), m.ID)
+	_, _ = fmt.Fprintf(&out, "  # the Workspace: of the best plan, or by hand with inference.preset.name: %s\n  %s plan %s --catalog %s --manifest\n", m.ID, program, m.ID, quoted(file))
 	return out.String()
+}
+
+// keyed is a file as kubectl takes it for the key ID.yaml, by which a catalog finds the model.
+func keyed(id, file string) string {
+	if key := id + ".yaml"; filepath.Base(file) != key {
+		return quoted(key + "=" + file)
+	}
+	return quoted(file)
 }
 
 // quoted is a word for a shell.

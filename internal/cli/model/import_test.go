@@ -213,3 +213,21 @@ func TestALinkOutOfTheFolderIsRefused(t *testing.T) {
 		t.Errorf("got %v", r.failed)
 	}
 }
+
+// A file that is not called after its model still gets the key by which a catalog finds it,
+// and what no engine can load is said at once.
+func TestWhatToDoNextFitsTheModel(t *testing.T) {
+	t.Parallel()
+	files := tinyFiles()
+	files["config.json"] = strings.Replace(factstest.Llama, `"architectures": ["LlamaForCausalLM"]`, `"architectures": ["OddForCausalLM"], "auto_map": {"AutoModel": "odd.Odd"}`, 1)
+	out := filepath.Join(t.TempDir(), "my facts.yaml")
+	r := importing(t, shell.Shell{}, place(t, "odd", files), "-o", out)
+	if r.failed != nil {
+		t.Fatal(r.failed)
+	}
+	for _, want := range []string{"--from-file='odd.yaml=" + out + "'", "has no code for OddForCausalLM", "brings a program of its own"} {
+		if !strings.Contains(r.err, want) {
+			t.Errorf("what is next does not say %q:\n%s", want, r.err)
+		}
+	}
+}

@@ -51,6 +51,16 @@ func TestModelsOfOnesOwnArePlanned(t *testing.T) {
 	}
 }
 
+// A model that no engine has code for is refused before anything is created.
+func TestAModelWithoutCodeIsRefused(t *testing.T) {
+	t.Parallel()
+	path := file(t, "odd.yaml", own+"architectures: [OddForCausalLM]\n")
+	out, _, err := run("harbour-7b", "--catalog", path, "--instance-types", "Standard_NC24ads_A100_v4")
+	if err == nil || !strings.Contains(out, "OddForCausalLM") {
+		t.Errorf("got %v and:\n%s", err, out)
+	}
+}
+
 func TestACatalogThatIsNoneIsTold(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ catalog, want string }{

@@ -16,6 +16,7 @@ import (
 	shipped "kaito.sh/kaito/catalog"
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/sizing"
@@ -205,7 +206,7 @@ func (f facts) model(name string) (model.Model, error) {
 	if !ok {
 		return found, unknown("model", name, f.models.Near(name), some(f.models.IDs()))
 	}
-	return found, nil
+	return engine.Served(found), nil
 }
 
 func (o options) run(cmd *cobra.Command, sh shell.Shell) error {
