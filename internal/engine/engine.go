@@ -51,8 +51,12 @@ type Command struct {
 	Files []string
 }
 
-// ServedID is the id under which a model answers: the lower-case last part of its hub id.
+// ServedID is the id under which a model answers: the lower-case last part of its hub id, or
+// its own where it is on no hub.
 func ServedID(m model.Model) string {
+	if m.HubID == "" {
+		return m.ID
+	}
 	return strings.ToLower(m.HubID[strings.LastIndex(m.HubID, "/")+1:])
 }
 
@@ -60,7 +64,7 @@ func ServedID(m model.Model) string {
 func ServedAliases(m model.Model) []string {
 	var names []string
 	seen := map[string]bool{ServedID(m): true}
-	for _, name := range append([]string{m.ID, m.HubID}, m.Aliases...) {
+	for _, name := range m.Names() {
 		if !seen[name] {
 			seen[name] = true
 			names = append(names, name)

@@ -23,3 +23,15 @@ func TestModelsWithoutCodeAreTold(t *testing.T) {
 		}
 	}
 }
+
+// A model of one's own is on no hub: it answers under its id.
+func TestAModelOnNoHubAnswersUnderItsID(t *testing.T) {
+	t.Parallel()
+	m := model.Model{ID: "our-model", Aliases: []string{"Ours"}}
+	if got := engine.ServedID(m); got != "our-model" {
+		t.Errorf("it is served as %q", got)
+	}
+	if got := engine.ServedAliases(m); len(got) != 1 || got[0] != "Ours" {
+		t.Errorf("further names are %q, want Ours", got)
+	}
+}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -53,7 +54,7 @@ func adapterBase(s Serving) *contract.AdapterBase {
 	}
 	m := s.Model
 	base := &contract.AdapterBase{
-		HubID: m.HubID, Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, Hidden: m.Hidden, MLP: m.MLP,
+		HubID: cmp.Or(m.HubID, m.ID), Layers: m.Layers, Heads: m.Heads, KVHeads: m.KVHeads, HeadDim: m.HeadDim, Hidden: m.Hidden, MLP: m.MLP,
 		MaxRank: s.Plan.Adapters.MaxRank,
 	}
 	if len(m.Architectures) > 0 {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"path"
@@ -97,7 +98,7 @@ func TuneContract(t Tuning) contract.Tune {
 		Attempt:    t.Attempt,
 		Method:     strings.ToLower(string(stanza.Method)),
 		Model: contract.TuneModel{
-			ID: t.Model.ID, HubID: t.Model.HubID, Revision: Revision(t.Source), Context: t.Model.Context,
+			ID: t.Model.ID, HubID: cmp.Or(t.Model.HubID, t.Model.ID), Revision: Revision(t.Source), Context: t.Model.Context,
 			MaxLength: t.Settings.MaxLength, ChatTemplate: engine.ChatTemplate(t.Model), Fetch: t.Mount == "",
 		},
 		Weights: t.Source,
