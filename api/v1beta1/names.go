@@ -43,8 +43,8 @@ const (
 	// AnnotationIgnoredImage on a StatefulSet is the value of presetOptions.image that was
 	// found to hold no model, so that it is not tried again.
 	AnnotationIgnoredImage = "kaito.sh/ignored-image"
-	// AnnotationGPUsOfNode on a StatefulSet is how many GPUs of a node its plan was made within,
-	// because other pods had the rest: while its pods run it takes no more.
+	// AnnotationGPUsOfNode on a StatefulSet is what other pods had left of the GPUs of a node when
+	// its plan was made, number and resource: while its pods run it takes no more and no others.
 	AnnotationGPUsOfNode = "kaito.sh/gpus-of-node"
 	// AnnotationEnableLB on a Workspace, with value True, makes its Service a load balancer.
 	AnnotationEnableLB = "kaito.sh/enablelb"

@@ -34,7 +34,7 @@ func Best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Pl
 		alone.Note = noted(waitsFor(nodes, alone), alone.Note)
 		return alone, allNames, nil
 	case Better(alone, plan):
-		plan = within(plan, nodes)
+		plan = beside(plan, nodes)
 	}
 	return plan, names, nil
 }

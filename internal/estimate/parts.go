@@ -122,14 +122,17 @@ func waitsFor(nodes []model.NodeShape, p model.Plan) string {
 	return fmt.Sprintf("it waits for %d x %s: pods of others have %d of the %d of a node", p.GPUs(), product, count-free, count)
 }
 
-// within says of a plan that it was made for a part of a node, and that all of it would hold more.
-func within(p model.Plan, nodes []model.NodeShape) model.Plan {
+// beside says of a plan that pods of others have GPUs that would hold more.
+func beside(p model.Plan, nodes []model.NodeShape) model.Plan {
 	count, free, product := part(nodes, p)
-	if p.GPU == nil || free == count {
-		return p
+	p.Beside = &model.Beside{Free: free}
+	note := "pods of others have GPUs that would hold more"
+	if p.GPU != nil {
+		p.Beside.Resource = model.ResourceOf(p.GPU.Resource)
 	}
-	gpu := *p.GPU
-	gpu.Within, p.GPU = free, &gpu
-	p.Note = noted(fmt.Sprintf("planned for the %d of %d x %s that pods of others leave free", free, count, product), p.Note)
+	if free < count {
+		note = fmt.Sprintf("planned for the %d of %d x %s that pods of others leave free", free, count, product)
+	}
+	p.Note = noted(note, p.Note)
 	return p
 }

@@ -232,8 +232,12 @@ func TestPartsOfNodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.GPUs() != tc.gpus || p.GPU.Within != tc.within || strings.Join(names, " ") != tc.names {
-				t.Errorf("%d GPUs within %d on %v, want %d within %d on %s", p.GPUs(), p.GPU.Within, names, tc.gpus, tc.within, tc.names)
+			within := 0
+			if p.Beside != nil {
+				within = p.Beside.Free
+			}
+			if p.GPUs() != tc.gpus || within != tc.within || strings.Join(names, " ") != tc.names {
+				t.Errorf("%d GPUs within %d on %v, want %d within %d on %s", p.GPUs(), within, names, tc.gpus, tc.within, tc.names)
 			}
 			if tc.note == "" && strings.Contains(p.Note, "others") || !strings.HasPrefix(p.Note, tc.note) {
 				t.Errorf("note %q, want %q", p.Note, tc.note)

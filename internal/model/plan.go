@@ -63,6 +63,9 @@ type Plan struct {
 	Adapters Adapters
 	// GPU is how GPUs are used; nil runs on the CPU.
 	GPU *GPUPlan
+	// Beside says that pods of others have GPUs that would hold more, and what the plan was
+	// made within; nil mostly.
+	Beside *Beside
 	// Note says what a user would ask about the plan; empty mostly.
 	Note string
 	// Confidence says whether the plan rests on facts alone.
@@ -70,6 +73,14 @@ type Plan struct {
 	// Assumed is what was bounded from above because no source says it, sorted; empty where
 	// the confidence is high.
 	Assumed []string
+}
+
+// Beside is what pods of others leave of the GPUs of a node.
+type Beside struct {
+	// Free is how many GPUs of a node are left of the kind that the plan uses; 0 is none.
+	Free int
+	// Resource is what pods ask for to get them; empty of a plan without GPUs.
+	Resource string
 }
 
 // Confidence is how well founded a plan is.
@@ -97,9 +108,6 @@ type GPUPlan struct {
 	Product    string
 	Capability Capability
 	Each       Bytes
-	// Within is how many GPUs of a node were free where pods of others had the rest and all of
-	// them would have held more; else 0.
-	Within int
 	// Utilisation is the part of each GPU's memory that the engine uses.
 	Utilisation float64
 	// Memory is the memory of all GPUs together, by part.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -28,8 +29,8 @@ func StatefulSet(s Serving) *appsv1ac.StatefulSetApplyConfiguration {
 	if s.Weights.Ignored != "" {
 		annotations[v1beta1.AnnotationIgnoredImage] = s.Weights.Ignored
 	}
-	if gpu := s.Plan.GPU; gpu != nil && gpu.Within > 0 {
-		annotations[v1beta1.AnnotationGPUsOfNode] = strconv.Itoa(gpu.Within)
+	if left := s.Plan.Beside; left != nil {
+		annotations[v1beta1.AnnotationGPUsOfNode] = strings.TrimSpace(strconv.Itoa(left.Free) + " " + left.Resource)
 	}
 	return appsv1ac.StatefulSet(s.Workspace.Name, s.Workspace.Namespace).
 		WithLabels(labels(s.Workspace)).

@@ -102,20 +102,27 @@ func (o *observed) take(node string, gpus corev1.ResourceList) {
 	}
 }
 
-// stayWithin keeps a server to the part of a node that it was planned for while others had the
-// rest. It would be stopped to be given more, and a pod that is started again beside it would
-// find its own GPUs gone. Once no pod of it runs, it is planned anew.
+// stayWithin keeps a server to the GPUs that it was planned for while others had more. It would
+// be stopped to be given them, and a pod of theirs that is started again would find its GPUs
+// gone. Once no pod of it runs, it is planned anew.
 func (t *thought) stayWithin() {
-	if t.server == nil || len(workers(t.pods)) == 0 {
+	on := workers(t.pods)
+	stands := func(n model.NodeShape) bool { return slices.Contains(on, n.Name) }
+	if t.server == nil || !slices.ContainsFunc(t.fit, stands) {
 		return
 	}
-	most, err := strconv.Atoi(t.server.Annotations[v1beta1.AnnotationGPUsOfNode])
-	if err != nil || most <= 0 {
+	number, of, _ := strings.Cut(t.server.Annotations[v1beta1.AnnotationGPUsOfNode], " ")
+	most, err := strconv.Atoi(number)
+	if err != nil || most < 0 {
 		return
 	}
 	for i := range t.fit {
-		g := &t.fit[i].GPUs
-		g.Taken = max(g.Taken, g.Count-most)
+		n := &t.fit[i]
+		left := 0
+		if stands(*n) && of == model.ResourceOf(n.GPUs.Resource) {
+			left = most
+		}
+		n.GPUs.Taken = max(n.GPUs.Taken, n.GPUs.Count-left)
 	}
 }
 

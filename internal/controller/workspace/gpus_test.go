@@ -204,7 +204,7 @@ func TestWhatOthersHaveOfANodeIsLeftToThem(t *testing.T) {
 	}
 	applied := render.StatefulSet(*squeezed.serving)
 	server := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: ws.Name, Annotations: applied.Annotations}}
-	if applied.Annotations[v1beta1.AnnotationGPUsOfNode] != "2" {
+	if applied.Annotations[v1beta1.AnnotationGPUsOfNode] != "2 nvidia.com/gpu" {
 		t.Errorf("annotations %v", applied.Annotations)
 	}
 	if d := see("0", server, onGPUs(ws.Name, "n1", "2")); d.serving.Plan.GPUs() != 2 || render.StatefulSet(*d.serving).Annotations[v1beta1.AnnotationConfigHash] != applied.Annotations[v1beta1.AnnotationConfigHash] {
@@ -215,6 +215,33 @@ func TestWhatOthersHaveOfANodeIsLeftToThem(t *testing.T) {
 	}
 	if d := see("8", nil); d.serving.Plan.GPUs() != 4 || !strings.Contains(d.accepted.Message, "it waits for 4 x Tesla T4: pods of others have 8 of the 8 of a node") {
 		t.Errorf("where nothing is free: %d GPUs, %s", d.serving.Plan.GPUs(), d.accepted.Message)
+	}
+}
+
+func TestBetterGPUsAreLeftToThoseWhoHadThem(t *testing.T) {
+	t.Parallel()
+	ws := workspace(func(ws *v1beta1.Workspace) { ws.Inference.Preset.Name = "llama-3.1-8b-instruct" })
+	better := withGPUs(testkit.Node("a100"), "1", a100()...)
+	worse := withGPUs(testkit.Node("t4"), "8", "nvidia.com/gpu.product=Tesla-T4", "nvidia.com/gpu.memory=15360", "nvidia.com/gpu.compute.major=7", "nvidia.com/gpu.compute.minor=5")
+	see := func(others string, server *appsv1.StatefulSet, pods ...corev1.Pod) decision {
+		o := observed{ws: ws, nodes: []corev1.Node{*better, *worse}, server: server, pods: pods}
+		o.take("a100", onGPUs("other", "a100", others).Spec.Containers[0].Resources.Requests)
+		return planner(t).decide(o)
+	}
+	first := see("1", nil)
+	if first.serving.Plan.GPU.Product != "Tesla T4" || !strings.Contains(first.accepted.Message, "pods of others have GPUs that would hold more") {
+		t.Fatalf("planned for %+v: %s", first.serving.Plan.GPU, first.accepted.Message)
+	}
+	applied := render.StatefulSet(*first.serving)
+	server := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: ws.Name, Annotations: applied.Annotations}}
+	if d := see("0", server, onGPUs(ws.Name, "t4", "4")); d.serving.Plan.GPU.Product != "Tesla T4" {
+		t.Errorf("a server that runs is moved to %+v as soon as it is free", d.serving.Plan.GPU)
+	}
+	if d := see("0", server); d.serving.Plan.GPU.Product == "Tesla T4" {
+		t.Error("a server that does not run stays where it was planned for")
+	}
+	if d := see("0", server, onGPUs(ws.Name, "gone", "4")); d.serving.Plan.GPU.Product == "Tesla T4" {
+		t.Error("a server whose node is gone is not planned anew")
 	}
 }
 
