@@ -28,6 +28,11 @@ render defaults
 for image in operator runner llamacpp gate tuner tuner-gpu; do has defaults "registry.local:5000/kaito/$image:dev"; done
 has defaults "--vllm-image=vllm/vllm-openai:v0.33.0"
 has defaults "--hub-endpoint=https://huggingface.co"
+lacks defaults "--hub-m"
+render mirrors --set 'hub.mirrors={https://mirror.example,http://other.example:8080}' --set hub.models=false
+has mirrors "--hub-mirror=https://mirror.example"
+has mirrors "--hub-mirror=http://other.example:8080"
+has mirrors "--hub-models=false"
 lacks defaults "--insecure-registries"
 lacks defaults "--pull-secret"
 lacks defaults "--fetch-allow-cidrs"

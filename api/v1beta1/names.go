@@ -22,6 +22,8 @@ const (
 	RoleServe = "serve"
 	// RoleTune is the role of a pod that trains; it is never an endpoint.
 	RoleTune = "tune"
+	// RoleFacts is the role of a pod that reads what a model of the hub is; it is never an endpoint.
+	RoleFacts = "facts"
 	// RoleCheck is the role of a pod that checks data and the push; it is never an endpoint.
 	RoleCheck = "check"
 )
@@ -50,8 +52,13 @@ const (
 	AnnotationEnableLB = "kaito.sh/enablelb"
 	// AnnotationRunID on a Job, and on the StatefulSet that serves its adapter, is the run that it belongs to.
 	AnnotationRunID = "kaito.sh/run-id"
-	// AnnotationRetry on a Workspace, with a new value, starts a failed run again from its newest checkpoint.
+	// AnnotationRetry on a Workspace, with a new value, starts a failed run again from its newest checkpoint,
+	// and has a model of the hub read again, at what its main branch holds by then.
 	AnnotationRetry = "kaito.sh/retry"
+	// AnnotationTrustRemoteCode on a Workspace, with value true, lets vLLM run the Python code that comes with its model.
+	AnnotationTrustRemoteCode = "kaito.sh/trust-remote-code"
+	// AnnotationAllowPickle on a Workspace, with value true, lets weights of the hub be pickles, which can run code when they are loaded.
+	AnnotationAllowPickle = "kaito.sh/allow-pickle"
 	// AnnotationCapacityType on a Workspace is "on-demand", "spot", or both, best first: how its nodes are bought.
 	AnnotationCapacityType = "kaito.sh/capacity-type"
 	// AnnotationImageFamily on a Workspace is "ubuntu" or "azurelinux": the operating system of its nodes.

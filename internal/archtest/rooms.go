@@ -78,17 +78,18 @@ func rooms() map[string]room {
 		"internal/controller": {
 			keys: []string{
 				"api/v1beta1", "internal/model", "internal/catalog", "internal/estimate", "internal/engine", "internal/instance",
-				"internal/nodeshape", "internal/render", "internal/kube", "internal/runner/contract", "internal/runner/ending", "internal/sizing", "internal/tuning", "internal/nodeclaim",
+				"internal/nodeshape", "internal/render", "internal/kube", "internal/resolver", "internal/runner/contract", "internal/runner/ending", "internal/sizing", "internal/tuning", "internal/nodeclaim",
 			},
 			bans: machine,
 		},
 		"internal/claims":       {keys: []string{"internal/nodeclaim"}, bans: machine},
 		"internal/startup":      {keys: []string{"internal/runner/contract"}, bans: cluster},
+		"internal/resolver":     {keys: []string{"internal/model", "internal/modelfiles", "internal/hub"}, bans: cluster},
 		"internal/tuneprogress": {keys: []string{"internal/runner/contract"}, bans: cluster},
 		"internal/operator": {
 			keys: []string{
 				"api", "catalog", "internal/buildinfo", "internal/catalog", "internal/claims", "internal/config", "internal/controller", "internal/instance", "internal/kube",
-				"internal/nodeclaim", "internal/operator", "internal/startup", "internal/tuneprogress",
+				"internal/nodeclaim", "internal/operator", "internal/resolver", "internal/startup", "internal/tuneprogress",
 			},
 		},
 		"internal/config": {bans: cluster},
@@ -149,7 +150,7 @@ func runnerRooms() map[string]room {
 		"internal/runner/standin":      {closed: true},
 		"internal/runner/fetch":        {keys: []string{"internal/runner/ending", "internal/runner/fetch", "internal/hub", "internal/modelfiles", "internal/oci"}, bans: cluster},
 		"internal/runner/data":         {keys: []string{"internal/runner", "internal/dataset"}, bans: cluster},
-		"internal/runner":              {keys: []string{"internal/runner", "internal/buildinfo"}, bans: cluster},
+		"internal/runner":              {keys: []string{"internal/runner", "internal/buildinfo", "internal/catalog", "internal/hub", "internal/modelfiles"}, bans: cluster},
 		"internal/runner/adapters":     {keys: []string{"internal/runner", "internal/adapter"}, bans: cluster},
 		"internal/runner/registry":     {keys: []string{"internal/runner/contract", "internal/runner/ending", "internal/oci", "internal/adapter"}, bans: cluster},
 		"internal/runner/checkpoint": {

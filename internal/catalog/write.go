@@ -12,6 +12,9 @@ import (
 	"kaito.sh/kaito/internal/model"
 )
 
+// LicenceUnstated stands where a publisher states no licence, and a file needs one.
+const LicenceUnstated = "not stated"
+
 // Page is a catalog file to write.
 type Page struct {
 	// Model is what the file is of.

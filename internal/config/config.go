@@ -39,6 +39,10 @@ type Operator struct {
 	InsecureRegistries bool
 	// HubEndpoint is the address of the hub that the runner fetches from.
 	HubEndpoint string
+	// HubMirrors are asked what a model is, in this order, where the hub does not answer.
+	HubMirrors []string
+	// HubModels lets Workspaces name models of the hub that no catalog has.
+	HubModels bool
 	// PullSecrets are the names of Secrets that pods of Workspaces pull images with.
 	PullSecrets []string
 	// NodeProvisioning has nodes made for Workspaces that name an instance type.
@@ -72,6 +76,9 @@ func (o *Operator) Bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Models, "models", "", "registry and repository prefix of the model images, for example registry.local:5000/kaito/models (required)")
 	flags.BoolVar(&o.InsecureRegistries, "insecure-registries", false, "let the runner fetch model images over plain HTTP")
 	flags.StringVar(&o.HubEndpoint, "hub-endpoint", "https://huggingface.co", "address of the hub, or of a mirror of it")
+	flags.StringSliceVar(&o.HubMirrors, "hub-mirror", nil,
+		"address that is asked what a model is where the hub does not answer; it is never shown a token (repeat or separate by commas, first come first)")
+	flags.BoolVar(&o.HubModels, "hub-models", true, "let Workspaces name models of the hub that no catalog has; the operator then asks the hub what they are")
 	flags.StringSliceVar(&o.PullSecrets, "pull-secret", nil,
 		"name of a Secret of type kubernetes.io/dockerconfigjson in the namespace of each Workspace that its pods pull images with (repeat or separate by commas)")
 	flags.BoolVar(&o.NodeProvisioning, "node-provisioning", true, "have nodes made for Workspaces that name an instance type")
@@ -95,7 +102,10 @@ func (o *Operator) Check() error {
 		checkImage("--tuner-image", o.TunerImage),
 		checkImage("--tuner-gpu-image", o.TunerGPUImage),
 		o.checkModels(),
-		o.checkHub(),
+		checkHub("--hub-endpoint", o.HubEndpoint),
+	}
+	for _, mirror := range o.HubMirrors {
+		errs = append(errs, checkHub("--hub-mirror", mirror))
 	}
 	for _, secret := range o.PullSecrets {
 		if problems := validation.IsDNS1123Subdomain(secret); len(problems) > 0 {
@@ -142,10 +152,10 @@ func (o *Operator) checkModels() error {
 	return nil
 }
 
-func (o *Operator) checkHub() error {
-	u, err := url.Parse(o.HubEndpoint)
+func checkHub(flag, address string) error {
+	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("--hub-endpoint is %q: say an address such as https://huggingface.co", o.HubEndpoint)
+		return fmt.Errorf("%s is %q: say an address such as https://huggingface.co", flag, address)
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func TestDefaults(t *testing.T) {
 		VLLMROCmImage:    "vllm/vllm-openai-rocm:v0.33.0",
 		AMDGroups:        []int64{44, 109},
 		HubEndpoint:      "https://huggingface.co",
+		HubModels:        true,
 		NodeProvisioning: true,
 		MetricsAddress:   ":8080", HealthAddress: ":8081", LogLevel: "info",
 	}

@@ -40,3 +40,8 @@ func CheckFacts(m model.Model) error {
 	}
 	return errors.Join(errs...)
 }
+
+// AsksForCode is true of settings that have vLLM run code which comes with the weights.
+func AsksForCode(s Settings) bool {
+	return slices.ContainsFunc(s.Arguments[sectionVLLM], func(a flags.Argument) bool { return a.Flag.Name == flagRemoteCode && !a.Off })
+}

@@ -24,6 +24,9 @@ type Settings struct {
 	Arguments map[string][]flags.Argument
 	// Wishes are what they ask of the plan, by engine.
 	Wishes model.Wishes
+	// RemoteCode lets vLLM run code that comes with the weights. No file says so: the owner of
+	// a Workspace does, by annotation.
+	RemoteCode bool
 	// Ignored says of each key without effect why it has none, sorted.
 	Ignored []string
 }

@@ -29,6 +29,7 @@ import (
 
 	"kaito.sh/kaito/api/v1beta1"
 	shipped "kaito.sh/kaito/catalog"
+	"kaito.sh/kaito/internal/buildinfo"
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/claims"
 	"kaito.sh/kaito/internal/config"
@@ -36,6 +37,7 @@ import (
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/kube"
 	"kaito.sh/kaito/internal/nodeclaim"
+	"kaito.sh/kaito/internal/resolver"
 	"kaito.sh/kaito/internal/startup"
 	"kaito.sh/kaito/internal/tuneprogress"
 )
@@ -67,7 +69,7 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 	if err != nil {
 		return nil, err
 	}
-	models, err := catalog.LoadLines(shipped.Lines)
+	known, err := catalog.LoadLines(shipped.Lines)
 	if err != nil {
 		return nil, fmt.Errorf("load the catalog: %w", err)
 	}
@@ -105,12 +107,17 @@ func New(ctx context.Context, cluster *rest.Config, cfg config.Operator, log log
 	}
 	meters.workspaces, meters.elected = mgr.GetCache(), mgr.Elected()
 	startups, tunings := startup.New(clock.RealClock{}), tuneprogress.New(clock.RealClock{})
+	models := resolver.New(resolver.Options{
+		Reader: resolver.Hub{Endpoints: append([]string{cfg.HubEndpoint}, cfg.HubMirrors...), Agent: "kaito-operator/" + buildinfo.Version()},
+		Clock:  clock.RealClock{},
+	})
 	err = errors.Join(
 		mgr.Add(startups),
 		mgr.Add(tunings),
+		mgr.Add(models),
 		mgr.AddHealthzCheck("alive", healthz.Ping),
 		mgr.AddReadyzCheck("cache", synced(mgr)),
-		controllers(ctx, mgr, models, cfg, beside{startups, tunings, meters}),
+		controllers(ctx, mgr, known, cfg, beside{startups, tunings, models, meters}),
 	)
 	return mgr, err
 }
@@ -132,6 +139,7 @@ func synced(mgr ctrl.Manager) healthz.Checker {
 type beside struct {
 	startups *startup.Prober
 	tunings  *tuneprogress.Watcher
+	models   *resolver.Resolver
 	meters   *instruments
 }
 
@@ -153,6 +161,7 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 
 			AMDGroups:      cfg.AMDGroups,
 			NoProvisioning: !cfg.NodeProvisioning,
+			NoHubModels:    !cfg.HubModels,
 			Images: workspace.Images{
 				Runner:  cfg.RunnerImage,
 				Engines: map[string]string{"llamacpp": cfg.LlamacppImage, "vllm": cfg.VLLMImage},
@@ -173,6 +182,7 @@ func controllers(ctx context.Context, mgr ctrl.Manager, models *catalog.Catalog,
 		Clock:      clock.RealClock{},
 		Startups:   by.startups,
 		Tunings:    by.tunings,
+		Models:     by.models,
 		Meter:      by.meters,
 	}).SetupWith(ctx, mgr)
 }

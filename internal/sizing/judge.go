@@ -174,6 +174,7 @@ func Settings(ws *v1beta1.Workspace, config *corev1.ConfigMap, m model.Model) (s
 func configured(ws *v1beta1.Workspace, config *corev1.ConfigMap) (settings engine.Settings, notes []string, no *Objection) {
 	name := ws.Inference.Config
 	if name == "" {
+		settings.RemoteCode = TrustsCode(ws)
 		return settings, nil, nil
 	}
 	if config == nil {
@@ -188,6 +189,10 @@ func configured(ws *v1beta1.Workspace, config *corev1.ConfigMap) (settings engin
 	if err != nil {
 		return settings, nil, refuse(v1beta1.ReasonInvalidSettings, "ConfigMap %q cannot be used, %s: %v", name, v1beta1.ConfigKeyInference, err)
 	}
+	if no = CodeSetting(ws, settings); no != nil {
+		return engine.Settings{}, nil, no
+	}
+	settings.RemoteCode = TrustsCode(ws)
 	for _, key := range settings.Ignored {
 		notes = append(notes, "inference.config: no effect has "+key)
 	}

@@ -66,6 +66,9 @@ func (r *Reading) readServing(known Facts, ws *v1beta1.Workspace, config *corev1
 		return no
 	}
 	r.Notes = append(Notes(ws), OriginNotes(known.Models, r.Model)...)
+	if no = ForeignCode(ws, r.Model); no != nil {
+		return no
+	}
 	if r.Adapters, no = Adapters(ws, r.Model, false); no != nil {
 		return no
 	}
@@ -108,6 +111,9 @@ func (r Reading) Wishes() model.Wishes {
 
 // Check refuses a plan with which settings or adapters do not go together.
 func (r Reading) Check(plan model.Plan) *Objection {
+	if no := RemoteCode(r.Model, plan.Engine, r.Settings); no != nil {
+		return no
+	}
 	if no := UnservedAdapters(r.Model, plan, r.Adapters); no != nil {
 		return no
 	}

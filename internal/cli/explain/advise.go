@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,10 +16,9 @@ import (
 // steps are the next steps by the reason of the cause. Words in capitals are filled in.
 func steps() map[string]string {
 	const config = "`kubectl get workspace NAME ON -o jsonpath='{.inference.config}'`"
-	return map[string]string{
+	all := map[string]string{
 		chain.ReasonDeleting:                   "Wait until its nodes and children are gone; if it stays, see what holds it: `PROGRAM nodes ON`, `kubectl get workspace NAME ON -o jsonpath='{.metadata.finalizers}'`",
 		v1beta1.ReasonModelNotFound:            "Correct inference.preset.name: EDIT",
-		v1beta1.ReasonInvalidCatalog:           "Correct the catalog at the place that the condition names; it is read again at once: `kubectl get configmaps ON -l kaito.sh/catalog=true`",
 		v1beta1.ReasonNotYetSupported:          "Remove the fields that the condition names: EDIT",
 		v1beta1.ReasonInvalidSelector:          "Create the Workspace anew with a resource.labelSelector that names a label, because it cannot be changed: `kubectl delete workspace NAME ON`, edit the manifest, apply it",
 		v1beta1.ReasonInvalidTemplate:          "Correct inference.template: EDIT",
@@ -90,6 +90,21 @@ func steps() map[string]string {
 		v1beta1.ReasonTuning:                   "Wait, the training runs: `PROGRAM tune watch NAME ON`",
 		v1beta1.ReasonStarting:                 "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
 		v1beta1.ReasonInferencePending:         "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
+	}
+	maps.Copy(all, modelSteps())
+	return all
+}
+
+// modelSteps are those for models that are not shipped.
+func modelSteps() map[string]string {
+	return map[string]string{
+		v1beta1.ReasonResolvingModel: "Wait, the hub is asked what the model is: `PROGRAM get NAME ON --watch`",
+		v1beta1.ReasonModelGated:     "Accept the model's terms at the hub, then `kubectl create secret generic hub ON --from-literal=HF_TOKEN=…` and name it in inference.preset.presetOptions.modelAccessSecret: EDIT; read it again at once: RETRY",
+		v1beta1.ReasonHubUnreachable: "See that the operator reaches the hub (hub.endpoint and hub.mirrors of the chart); it is asked again by itself",
+		v1beta1.ReasonHubRateLimited: "Wait, the hub wants fewer requests; it is asked again by itself",
+		v1beta1.ReasonModelUnusable:  "Do what the condition says, or name another model: EDIT; read it again at once: RETRY",
+		v1beta1.ReasonRemoteCode:     "Read the model's code, and where you trust it: `kubectl annotate workspace NAME ON kaito.sh/trust-remote-code=true`; or name another model: EDIT",
+		v1beta1.ReasonInvalidCatalog: "Correct the catalog at the place that the condition names; it is read again at once: `kubectl get configmaps ON -l kaito.sh/catalog=true`",
 	}
 }
 

@@ -19,7 +19,7 @@ var errRefused = errors.New("refused by the API server")
 // act writes the children of a decision. It says whether some are left for the next
 // pass: where many Workspaces come at once, all their pods start before the rest is made.
 func (r *Reconciler) act(ctx context.Context, o observed, d decision) (more bool, err error) {
-	var children []kube.Child
+	children := wantedFacts(o, d.facts)
 	if d.tuned != nil {
 		children = wantedByTuning(o, d)
 	}

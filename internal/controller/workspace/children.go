@@ -81,6 +81,9 @@ func Kinds() []client.Object {
 	for _, c := range tuneChildren() {
 		all = append(all, c.child)
 	}
+	for _, c := range factsChildren() {
+		all = append(all, c.child)
+	}
 	for _, c := range all {
 		if !seen[c.kind] {
 			kinds = append(kinds, c.empty())

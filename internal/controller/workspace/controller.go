@@ -54,6 +54,7 @@ type Reconciler struct {
 
 	startups Startups
 	tunings  Tunings
+	models   Models
 	meter    Meter
 	echoes   *echoes
 	catalogs *catalogs
@@ -81,6 +82,8 @@ type Inputs struct {
 	Startups Startups
 	// Tunings asks pods how far their training is.
 	Tunings Tunings
+	// Models says what models of the hub are.
+	Models Models
 	// Meter counts.
 	Meter Meter
 }
@@ -110,7 +113,7 @@ type Claims interface {
 func New(in Inputs) *Reconciler {
 	return &Reconciler{
 		planner: in.Planner, cached: in.Cached, live: in.Live, writer: in.Writer, claims: in.Claims, nodes: in.NodeWriter, record: in.Recorder, clock: in.Clock,
-		startups: in.Startups, tunings: in.Tunings, meter: in.Meter, echoes: &echoes{},
+		startups: in.Startups, tunings: in.Tunings, models: in.Models, meter: in.Meter, echoes: &echoes{},
 		catalogs: newCatalogs(in.Planner.Catalog, in.Planner.Sources.Namespace),
 	}
 }
@@ -208,6 +211,8 @@ func (r *Reconciler) answers(ctx context.Context, queue workqueue.TypedRateLimit
 			case ws := <-r.startups.News():
 				queue.Add(ctrl.Request{NamespacedName: ws})
 			case ws := <-r.tunings.News():
+				queue.Add(ctrl.Request{NamespacedName: ws})
+			case ws := <-r.models.News():
 				queue.Add(ctrl.Request{NamespacedName: ws})
 			case <-ctx.Done():
 				return

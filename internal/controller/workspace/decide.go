@@ -34,6 +34,8 @@ type Planner struct {
 	AMDGroups []int64
 	// NoProvisioning is true where no nodes are to be made.
 	NoProvisioning bool
+	// NoHubModels is true where the hub is never asked what a model is.
+	NoHubModels bool
 }
 
 // Images are the references that the operator was given.
@@ -79,6 +81,8 @@ type decision struct {
 	planned sizing.Figures
 	// warnings are events that no condition tells.
 	warnings []metav1.Condition
+	// facts are the objects that keep what a model of the hub is.
+	facts facts
 	// workers are the nodes that pods run on.
 	workers []string
 	// startup is how long the start took; nil leaves what stands.
@@ -131,7 +135,8 @@ func (p Planner) decide(o observed) decision {
 	}
 	t := &thought{observed: o}
 	t.workers = workers(o.pods)
-	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, readAdapters, refuseImage, readSettings, refuseSelector, refuseInstanceType, askForServers, findNodes, fitTemplate, fitModel, noteSettings} {
+	t.facts.drop = o.hub.ask == nil
+	for _, s := range []step{refuseWhatComesLater, refuseStrangers, readTemplate, findModel, refuseCode, readAdapters, refuseImage, readSettings, refuseSelector, refuseInstanceType, askForServers, findNodes, fitTemplate, fitModel, noteSettings} {
 		if s(p, t) {
 			t.waits()
 			return p.settle(t)
@@ -192,6 +197,9 @@ func readTemplate(_ Planner, t *thought) bool {
 func findModel(p Planner, t *thought) bool {
 	if t.template != nil {
 		return false
+	}
+	if t.hub.ask != nil {
+		return p.findHubModel(t)
 	}
 	found, no := sizing.FindModel(p.Catalog, t.ws.Inference.Preset.Name)
 	if t.object(no) {
@@ -303,6 +311,9 @@ func fitModel(p Planner, t *thought) bool {
 		return true
 	}
 	if t.refuseUnserved(plan) {
+		return true
+	}
+	if t.object(sizing.RemoteCode(t.model, plan.Engine, t.settings)) {
 		return true
 	}
 	start, err := sizing.Command(t.model, plan, t.settings, t.loras())

@@ -16,6 +16,7 @@ import (
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/nodeclaim"
+	"kaito.sh/kaito/internal/render"
 	"kaito.sh/kaito/internal/runner/contract"
 	"kaito.sh/kaito/internal/sizing"
 )
@@ -36,6 +37,8 @@ type observed struct {
 	nodes []corev1.Node
 	// taken is what pods of other Workspaces have of the GPUs of nodes, by the node's name.
 	taken map[string]corev1.ResourceList
+	// hub is what is known of a model of the hub.
+	hub hubModel
 	// pods are those of the Workspace that serve, jobPods those that check and train.
 	pods, jobPods []corev1.Pod
 	// phases are the seconds of each phase of the start, as the runner of the ready pod
@@ -80,6 +83,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 		return o, fmt.Errorf("list the pods of Workspace %q: %w", key.Name, err)
 	}
 	o.pods, o.jobPods = roles(pods.Items)
+	o.hub.pods = ofRole(pods.Items, v1beta1.RoleFacts)
 	if pod := leader(o.pods); pod != nil {
 		o.phases = r.startups.Answer(pod.UID)
 	}
@@ -95,7 +99,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName) (obs
 	if o.ws.Tuning != nil {
 		return o, r.observeTuning(ctx, key, &o)
 	}
-	return o, nil
+	return o, r.observeModel(ctx, &o)
 }
 
 func (r *Reconciler) observeNodes(ctx context.Context, o *observed) error {
@@ -212,9 +216,12 @@ func (o *observed) remember(object client.Object) {
 	case *appsv1.StatefulSet:
 		o.server = object
 	case *batchv1.Job:
-		if object.Name == o.ws.Name {
+		switch object.Name {
+		case o.ws.Name:
 			o.tuneJob = object
-		} else {
+		case render.FactsName(o.ws):
+			o.hub.job = object
+		default:
 			o.checkJob = object
 		}
 	}
@@ -241,6 +248,11 @@ func missing(o observed, d decision) []child {
 			if lacks(c) && c.render(*d.serving) != nil {
 				all = append(all, c)
 			}
+		}
+	}
+	for _, c := range factsChildren() {
+		if lacks(c.child) && c.fate(d.facts) == create {
+			all = append(all, c.child)
 		}
 	}
 	if d.tuned != nil {

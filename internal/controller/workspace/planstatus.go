@@ -35,6 +35,17 @@ func planNotes(s render.Serving) []string {
 	return notes
 }
 
+// revision is the revision or image that weights come from, as far as it is known before they are fetched.
+func revision(w render.Weights) string {
+	switch {
+	case w.Fetch == nil:
+		return w.Image
+	case w.Fetch.Hub != nil:
+		return w.Fetch.Hub.Revision
+	}
+	return w.Fetch.Image.Reference
+}
+
 // planStatus shows a plan as kaito plan does; a template of the user's own has none. The
 // memory is that of what is scarce: of the GPUs where the plan has any, else of the pod.
 func planStatus(s *render.Serving, figures sizing.Figures) *v1beta1.PlanStatus {
@@ -43,7 +54,7 @@ func planStatus(s *render.Serving, figures sizing.Figures) *v1beta1.PlanStatus {
 	}
 	p, memory, gpus := s.Plan, s.Plan.Memory, int32(s.Plan.GPUs())
 	status := &v1beta1.PlanStatus{
-		Model: p.Model, Engine: p.Engine,
+		Model: p.Model, ModelRevision: cut(revision(s.Weights), mostRevision), Engine: p.Engine,
 		Nodes:       int32(p.Nodes),
 		GPUs:        &gpus,
 		CPU:         resource.NewMilliQuantity(int64(p.CPU), resource.DecimalSI),
@@ -77,9 +88,11 @@ func amount(b model.Bytes) *resource.Quantity {
 
 // What the API server takes of texts and lists.
 const (
-	mostNote    = 1024
-	mostAssumed = 16
-	mostOne     = 256
+	mostNote = 1024
+	// mostRevision is for a commit, or the reference of an image.
+	mostRevision = 253
+	mostAssumed  = 16
+	mostOne      = 256
 )
 
 // assumed are the first of what was bounded from above.

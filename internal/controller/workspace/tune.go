@@ -214,6 +214,8 @@ func roles(pods []corev1.Pod) (serve, jobs []corev1.Pod) {
 		switch pod.Labels[v1beta1.LabelRole] {
 		case v1beta1.RoleCheck, v1beta1.RoleTune:
 			jobs = append(jobs, pod)
+		case v1beta1.RoleFacts:
+			// see ofRole
 		default:
 			serve = append(serve, pod)
 		}

@@ -101,7 +101,11 @@ func planned(in engine.Input) []flags.Argument {
 	if gpu == nil {
 		gpu = &model.GPUPlan{Count: 1}
 	}
-	return []flags.Argument{
+	var code []flags.Argument
+	if in.Settings.RemoteCode {
+		code = []flags.Argument{flags.On("trust-remote-code")}
+	}
+	return append(code,
 		flags.Set("served-model-name", engine.ServedID(in.Model)),
 		// Loopback: the runner stands in front, and most of vLLM's paths ask for no key.
 		flags.Set("host", "127.0.0.1"),
@@ -111,7 +115,7 @@ func planned(in engine.Input) []flags.Argument {
 		flags.Set("max-num-seqs", strconv.Itoa(in.Plan.Slots)),
 		flags.Set("gpu-memory-utilization", strconv.FormatFloat(gpu.Utilisation, 'f', -1, 64)),
 		flags.Set("shutdown-timeout", strconv.Itoa(stopSeconds)),
-	}
+	)
 }
 
 // adapters are loaded into the memory of the GPUs that the plan has reserved for them, and

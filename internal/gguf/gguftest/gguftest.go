@@ -55,6 +55,13 @@ func Sound() File {
 	}
 }
 
+// Servable is a sound file whose weights are larger than its header, as those of real models are.
+func Servable() File {
+	f := Sound()
+	f.Tensors[0].Dims, f.Data = []uint64{64, 64}, 64*64*4
+	return f
+}
+
 // Bytes is the file.
 func (f File) Bytes() []byte {
 	var b bytes.Buffer

@@ -40,6 +40,8 @@ type Repository struct {
 	Sizes   map[string]int64
 	// At is the commit that main means; empty is Commit.
 	At string
+	// Past are commits that main meant before; the hub still has them, here with the same files.
+	Past []string
 }
 
 func (r Repository) commit() string {
@@ -238,9 +240,12 @@ func (h *Hub) find(w http.ResponseWriter, r *http.Request, name, revision string
 		refuse(w, http.StatusUnauthorized, "RepoNotFound", "Invalid username or password.")
 	case !ok:
 		refuse(w, http.StatusNotFound, "RepoNotFound", "Repository not found")
-	case revision != "main" && revision != repo.commit() && revision != "refs/pr/1":
+	case revision != "main" && revision != repo.commit() && revision != "refs/pr/1" && !slices.Contains(repo.Past, revision):
 		refuse(w, http.StatusNotFound, "RevisionNotFound", "Invalid rev id: "+revision)
 	default:
+		if slices.Contains(repo.Past, revision) {
+			repo.At = revision
+		}
 		return repo, true
 	}
 	return Repository{}, false

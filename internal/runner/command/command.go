@@ -52,7 +52,7 @@ at once, starts the engine, passes requests to it, and says in the end why it en
 	root.SetArgs(args)
 	root.AddCommand(
 		installCommand(w), serveCommand(w), adaptersCommand(w),
-		pushCheckCommand(w), checkCommand(w), prepareCommand(w), trainCommand(w), checkpointCommand(w), publishCommand(w),
+		factsCommand(w), pushCheckCommand(w), checkCommand(w), prepareCommand(w), trainCommand(w), checkpointCommand(w), publishCommand(w),
 		versionCommand(w),
 	)
 	understood := false // a command line that is not ends before this
