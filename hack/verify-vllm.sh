@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 version=0.33.0
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kaito/vllm-$version
 table=internal/engine/flags/vllm-$version.json
+pipelined=internal/estimate/pipelined.txt
 lines=$(mktemp)
-trap 'rm -f "$lines" "$lines.table"' EXIT
+trap 'rm -f "$lines" "$lines.table" "$lines.pipelined"' EXIT
 
 if [ ! -e "$cache/ready" ]; then
   rm -rf "$cache"
@@ -31,10 +32,13 @@ ask() { PYTHONPATH=$cache/src "$cache/venv/bin/python" hack/vllm_flags.py "$@"; 
 
 if [ "${1:-}" = --update ]; then
   ask table "$table"
+  ask pipelined "$pipelined"
   exit
 fi
 ask table "$lines.table"
 diff -u "$table" "$lines.table" || { echo "$table is not that of vLLM $version: run $0 --update" >&2; exit 1; }
-echo "$table is what vLLM $version says"
+ask pipelined "$lines.pipelined"
+diff -u "$pipelined" "$lines.pipelined" || { echo "$pipelined is not that of vLLM $version: run $0 --update" >&2; exit 1; }
+echo "$table and $pipelined are what vLLM $version says"
 go test -count=1 -run TestVLLMTakesEveryLine ./internal/engine/vllm -lines "$lines"
 ask check "$lines"

@@ -2,6 +2,7 @@
 """Ask the real `vllm serve` parser, without torch and without a GPU.
 
   vllm_flags.py table OUT.json    write the table of flags that internal/engine/flags embeds
+  vllm_flags.py pipelined OUT.txt write the architectures that internal/estimate may spread over stages
   vllm_flags.py check FILE        FILE: one JSON list of arguments a line; say which the parser refuses
 
 Run it with vLLM's wheel, unpacked, on PYTHONPATH: hack/verify-vllm.sh does. What the parser imports and is not
@@ -238,6 +239,36 @@ def table(parser, out):
         f.write(f'"architectures": {json.dumps(models)}\n' + "}\n")
 
 
+def pipelined(out):
+    """Architectures whose class is, by any of its ancestors, a SupportsPP: only their layers can stand on several nodes."""
+    root = Path(importlib.util.find_spec("vllm").origin).parent
+    ancestors = {}
+    for folder in ("model_executor/models", "models"):
+        for file in (root / folder).rglob("*.py"):
+            if {"amd", "xpu", "cpu"} & set(file.relative_to(root).parts):
+                continue  # other makers' variants of a class
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    bases = (ast.unparse(b).split("[")[0].split(".")[-1] for b in node.bases)
+                    ancestors.setdefault(node.name, set()).update(bases)
+
+    def supports(name, below=()):
+        if name == "SupportsPP":
+            return True
+        return name not in below and any(supports(a, (*below, name)) for a in ancestors.get(name, ()))
+
+    registry, names = "model_executor/models/registry.py", set()
+    for models in ("_TEXT_GENERATION_MODELS", "_MULTIMODAL_MODELS"):
+        tree = assigned(registry, models)
+        for key, value in zip(tree.keys, tree.values):
+            if isinstance(key, ast.Constant):
+                if supports(value.elts[1].value):
+                    names.add(key.value)
+    version = importlib.metadata.version("vllm")
+    head = f"# Architectures of which vLLM {version} can spread the layers over stages (SupportsPP), by hack/vllm_flags.py.\n"
+    Path(out).write_text(head + "".join(f"{n}\n" for n in sorted(names)))
+
+
 def refusal(parser, cli, argv):
     def error(message):
         raise ValueError(message)
@@ -254,6 +285,8 @@ def refusal(parser, cli, argv):
 
 def main():
     verb, file = sys.argv[1:]
+    if verb == "pipelined":
+        return pipelined(file)
     parser, cli = build()
     if verb == "table":
         return table(parser, file)

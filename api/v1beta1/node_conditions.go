@@ -162,6 +162,14 @@ func MadeNodesNotReady(nodes []string) metav1.Condition {
 		"No node that was made can take a pod: %s; the provisioner repairs or replaces a node that stays away, see `kubectl describe node`", strings.Join(nodes, ", "))
 }
 
+// OfNodes says of a condition about one of several nodes how many of them are there.
+func OfNodes(c metav1.Condition, ready, wanted int) metav1.Condition {
+	if wanted > 1 {
+		c.Message = fmt.Sprintf("%d of %d nodes are there: %s", ready, wanted, c.Message)
+	}
+	return c
+}
+
 // NodesAwaited passes on what the nodes wait for that are being made.
 func NodesAwaited(because metav1.Condition) metav1.Condition {
 	return condition(ConditionNodesReady, because.Status, because.Reason, because.Message)

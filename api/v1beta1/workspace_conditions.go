@@ -43,6 +43,8 @@ const (
 	ReasonInvalidSelector = "InvalidSelector"
 	// ReasonDoesNotFit is the reason of a model that is too large for every node it may use.
 	ReasonDoesNotFit = "DoesNotFit"
+	// ReasonTooFewNodes is the reason of a model that needs more nodes together than are there.
+	ReasonTooFewNodes = "TooFewNodes"
 	// ReasonConfigMapNotFound is the reason of a ConfigMap that is named and not there.
 	ReasonConfigMapNotFound = "ConfigMapNotFound"
 	// ReasonInvalidTemplate is the reason of a pod template that cannot become a pod.
@@ -86,6 +88,9 @@ const (
 	ReasonImagePullError = "ImagePullError"
 	// ReasonContainerStartError is the reason of a container that cannot be created.
 	ReasonContainerStartError = "ContainerStartError"
+	// ReasonGroupRestarting is the reason of pods that start again because one of those with
+	// which they serve a model together was lost.
+	ReasonGroupRestarting = "GroupRestarting"
 	// ReasonContainerCrashLoop is the reason of a container that ends again and again.
 	ReasonContainerCrashLoop = "ContainerCrashLoopBackOff"
 	// ReasonContainerOOMKilled is the reason of a container that needs more memory than it may use.
@@ -211,6 +216,12 @@ func NodesNotReady(nodes []string) metav1.Condition {
 // NodesUnjudged says that nodes are not looked for before the Workspace is accepted.
 func NodesUnjudged() metav1.Condition {
 	return condition(ConditionNodesReady, metav1.ConditionUnknown, ReasonNotAccepted, "Nodes are judged once the Workspace is accepted")
+}
+
+// TooFewNodes says that nodes match that could serve the model together, and how many are missing.
+func TooFewNodes(err error) metav1.Condition {
+	text := err.Error()
+	return no(ConditionNodesReady, ReasonTooFewNodes, "%s", strings.ToUpper(text[:1])+text[1:])
 }
 
 // NodesTooSmall says that nodes match and none is large enough.

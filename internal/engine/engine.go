@@ -49,7 +49,23 @@ type Command struct {
 	CacheDir string
 	// Files must be there before the engine is started.
 	Files []string
+	// Group is how the engines of several pods become one; nil is an engine for itself.
+	Group *Group
 }
+
+// Group is what the engine of each pod is told besides, where several serve one model together.
+type Group struct {
+	// MasterFlag stands before the host name of the leader's pod, the first, and PlaceFlag
+	// before the place of the engine's own pod, counted from the leader's 0.
+	MasterFlag, PlaceFlag string
+	// Followers are further arguments behind the leader.
+	Followers []string
+	// AddressVar is the environment variable with the address of the engine's own pod.
+	AddressVar string
+}
+
+// MasterPort is where the engines of a group meet, at the leader's pod.
+const MasterPort = 29500
 
 // ServedID is the id under which a model answers: the lower-case last part of its hub id, or
 // its own where it is on no hub.

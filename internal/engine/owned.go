@@ -32,7 +32,7 @@ func ownedVLLM() map[string]string {
 		"api-key":  whyGuard,
 		"headless": whyTopology, "nnodes": whyTopology, "node-rank": whyTopology, "master-addr": whyTopology, "master-port": whyTopology,
 		"pipeline-parallel-size": whyTopology, "device-ids": "the scheduler hands out GPUs",
-		"data-parallel-size": whyTopology, "data-parallel-size-local": whyTopology, "data-parallel-rank": whyTopology,
+		"data-parallel-size-local": whyTopology, "data-parallel-rank": whyTopology,
 		"data-parallel-start-rank": whyTopology, "data-parallel-address": whyTopology, "data-parallel-rpc-port": whyTopology,
 		"data-parallel-backend": whyTopology, "data-parallel-hybrid-lb": whyTopology, "data-parallel-external-lb": whyTopology,
 		"data-parallel-multi-port-external-lb": whyTopology,

@@ -31,6 +31,7 @@ func hearings() map[string]hearing {
 		"vllm.max-model-len":          unless([]string{"auto", "-1"}, whole(context, 1, mostContext)),
 		"vllm.max-num-seqs":           whole(slots, 1, mostSlots),
 		"vllm.tensor-parallel-size":   whole(func(w *model.Wish) *int { return &w.GPUs }, 1, mostGPUs),
+		"vllm.data-parallel-size":     whole(func(w *model.Wish) *int { return &w.Copies }, 1, mostGPUs),
 		"vllm.gpu-memory-utilization": utilisation,
 		"vllm.kv-cache-dtype":         cacheType,
 		"vllm.max-lora-rank":          whole(func(w *model.Wish) *int { return &w.Adapters.MaxRank }, 1, mostRank),

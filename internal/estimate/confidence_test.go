@@ -56,8 +56,8 @@ func TestAPlanSaysWhatItAssumed(t *testing.T) {
 
 func TestARefusalSaysWhatItAssumed(t *testing.T) {
 	t.Parallel()
-	_, err := estimate.OnGPU(preset(t, "gemma-3-27b-it"), model.Wish{}, gpuNode(1, "L4", 23034, 8, 9))
-	if err == nil || !strings.Contains(err.Error(), "confidence is low, and the model may need less: which layers have a sliding window") {
+	_, err := estimate.OnGPU(preset(t, "gemma-3-27b-it"), model.Wish{Context: 131072}, gpuNode(1, "L4", 23034, 8, 9))
+	if err == nil || !strings.Contains(err.Error(), "which layers have a sliding window is not known") {
 		t.Errorf("got %v, want that confidence is low", err)
 	}
 }

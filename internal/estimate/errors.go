@@ -49,94 +49,6 @@ func (e *NoFormError) Error() string {
 	return fmt.Sprintf("model %q has no weights in the form %q, which serving on GPUs needs: use a node without GPUs", e.Model, e.Form)
 }
 
-// Offer is a number of equal GPUs.
-type Offer struct {
-	// GPUs is how many.
-	GPUs int
-	// Each is the memory of each, in GB as it is sold.
-	Each int
-	// Slice is true of one slice of a GPU; Each is then its own memory.
-	Slice bool
-}
-
-// GPUsTooSmallError says by how much a model misses the GPUs of a node.
-type GPUsTooSmallError struct {
-	// Model is the id of the model, Node the name of the node.
-	Model, Node string
-	// GPUs is how many of them the model can use, Product what they are called; Slice is their
-	// profile where they are slices of GPUs, of which a model uses one.
-	GPUs    int
-	Product string
-	Slice   string
-	// Context is what was to fit.
-	Context int
-	// Need is what model, cache and engine take of all GPUs; Has is what the engine may use of them.
-	Need, Has model.Bytes
-	// Fits is what would do.
-	Fits []Offer
-	// Assumed is what was bounded from above because no source says it.
-	Assumed []string
-}
-
-// Error says what is missing and what would help.
-func (e *GPUsTooSmallError) Error() string {
-	text := fmt.Sprintf("model %q with a context of %d needs %v of GPU memory, %v more than the %v that are usable of %d x %s on node %q",
-		e.Model, e.Context, e.Need, e.Need-e.Has, e.Has, e.GPUs, e.Product, e.Node)
-	if len(e.Fits) > 0 {
-		text += ": it fits on " + offered(e.Fits)
-	}
-	if len(e.Assumed) > 0 {
-		text += "; confidence is low, and the model may need less: " + strings.Join(e.Assumed, "; ")
-	}
-	return text
-}
-
-func offered(all []Offer) string {
-	var parts []string
-	for i, o := range all {
-		switch {
-		case o.Slice:
-			parts = append(parts, fmt.Sprintf("1 slice with %d GB", o.Each))
-		case i > 0 && all[i-1].Slice && o.GPUs == 1:
-			parts = append(parts, fmt.Sprintf("1 whole GPU with %d GB", o.Each))
-		case i > 0 && all[i-1].Slice:
-			parts = append(parts, fmt.Sprintf("%d whole GPUs with %d GB each", o.GPUs, o.Each))
-		case i > 0:
-			parts = append(parts, fmt.Sprintf("%d with %d GB each", o.GPUs, o.Each))
-		case o.GPUs == 1:
-			parts = append(parts, fmt.Sprintf("1 GPU with %d GB", o.Each))
-		default:
-			parts = append(parts, fmt.Sprintf("%d GPUs with %d GB each", o.GPUs, o.Each))
-		}
-	}
-	return strings.Join(parts, ", or ")
-}
-
-// gpusTooSmall measures what is missing on the most GPUs that could be used.
-func gpusTooSmall(m model.Model, wish model.Wish, node model.NodeShape, count int, assumed []string) error {
-	context := neededContext(m, wish)
-	fit := fitGPUs(m, wish, node.GPUs.Memory, count)
-	has := fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead - fit.short
-	if fit.short == 0 {
-		has += fit.memory.KVCache
-	}
-	cost := costOn(m, wish, count)
-	cache := model.Bytes(count) * cost.of(context)
-	return &GPUsTooSmallError{
-		Model: m.ID, Node: node.Name, GPUs: count, Product: node.GPUs.Product, Slice: node.GPUs.Slice, Context: context,
-		Need: fit.memory.Weights + fit.memory.Adapters + fit.memory.Overhead + cache, Has: has, Fits: adviceFor(m, wish, context, node.GPUs), Assumed: assumed,
-	}
-}
-
-// withFullContext says where the whole context would fit.
-func withFullContext(m model.Model, wish model.Wish, on model.GPUs) string {
-	fits := adviceFor(m, wish, m.Context, on)
-	if len(fits) == 0 {
-		return fmt.Sprintf("the model's %d need more than 8 GPUs of any size", m.Context)
-	}
-	return fmt.Sprintf("the model's %d fit on %s", m.Context, offered(fits))
-}
-
 // CapabilityError says that GPUs are too old.
 type CapabilityError struct {
 	// Model is the id of the model, Node the name of the node, Product what its GPUs are called.
@@ -173,38 +85,6 @@ func (e *UnknownGPUError) Error() string {
 	}
 	return fmt.Sprintf("node %q does not say how much memory its GPUs have and of which compute capability they are: "+
 		"install NVIDIA GPU feature discovery, or set its labels nvidia.com/gpu.memory, nvidia.com/gpu.compute.major and nvidia.com/gpu.compute.minor", e.Node)
-}
-
-// SpreadError says that a model cannot be spread over the number of GPUs that was asked for.
-type SpreadError struct {
-	// Model is the id of the model, Node the name of the node.
-	Model, Node string
-	// Want is what was asked for, Possible what can be.
-	Want     int
-	Possible []int
-}
-
-// Error names the numbers that can be.
-func (e *SpreadError) Error() string {
-	return fmt.Sprintf("model %q cannot be spread over %d GPUs of node %q: its heads and the node allow %s",
-		e.Model, e.Want, e.Node, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(e.Possible)), ", "), "[]"))
-}
-
-// RequestsError says that a KV cache holds fewer requests than were asked for.
-type RequestsError struct {
-	// Model is the id of the model, Node the name of the node.
-	Model, Node string
-	// GPUs is how many the model can use there, Product what they are called.
-	GPUs    int
-	Product string
-	// Want is what was asked for, Holds what the cache holds, of requests of so many Tokens.
-	Want, Holds, Tokens int
-}
-
-// Error says what would do.
-func (e *RequestsError) Error() string {
-	return fmt.Sprintf("model %q on %d x %s of node %q holds %d requests of %d tokens at once, and %d are asked for: it fits with a concurrency of %d or less, or on GPUs with more memory",
-		e.Model, e.GPUs, e.Product, e.Node, e.Holds, e.Tokens, e.Want, e.Holds)
 }
 
 // ContextError says that a context is longer than the model's.

@@ -16,17 +16,29 @@ const (
 )
 
 // Best plans a model for the best that the nodes offer, and names the nodes that
-// can hold that plan, sorted. A node that joins changes the plan only if it can
-// do more than every other, so pods do not roll because a small node came.
+// can hold that plan, sorted: as many as the plan has, or more. A node that joins changes the
+// plan only if it can do more than every other, so pods do not roll because a small node came.
+// Where the nodes of a kind could serve the model together if only there were more of them,
+// the error is a *TooFewNodesError.
 //
 // It plans for the GPUs that are free. Where nothing fits on those, it plans as if none were
 // taken, and the pods wait for them: the plan's note says so.
 func Best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Plan, []string, error) {
-	plan, names, err := best(m, wishes, nodes)
+	return bestOf(m, wishes, nodes, mostNodes)
+}
+
+// BestAlone is Best with a single node: a tuning has one, and serves there what it has tuned.
+func BestAlone(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Plan, []string, error) {
+	return bestOf(m, wishes, nodes, 1)
+}
+
+// bestOf is Best with at most so many nodes.
+func bestOf(m model.Model, wishes model.Wishes, nodes []model.NodeShape, most int) (model.Plan, []string, error) {
+	plan, names, err := best(m, wishes, nodes, most)
 	if !anyTaken(nodes) {
 		return plan, names, err
 	}
-	alone, allNames, unfit := best(m, wishes, untaken(nodes))
+	alone, allNames, unfit := best(m, wishes, untaken(nodes), most)
 	switch {
 	case unfit != nil:
 		return model.Plan{}, nil, unfit
@@ -39,11 +51,11 @@ func Best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Pl
 	return plan, names, nil
 }
 
-func best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Plan, []string, error) {
+func best(m model.Model, wishes model.Wishes, nodes []model.NodeShape, most int) (model.Plan, []string, error) {
 	var best model.Plan
 	var closest error
-	for _, n := range bySize(nodes) {
-		plan, err := OnNode(m, wishes, n)
+	var short *TooFewNodesError
+	take := func(plan model.Plan, err error) {
 		switch {
 		case err != nil && closest == nil:
 			closest = err // the largest node comes first
@@ -51,22 +63,62 @@ func best(m model.Model, wishes model.Wishes, nodes []model.NodeShape) (model.Pl
 			best = plan
 		}
 	}
-	if best.Nodes == 0 {
-		return model.Plan{}, nil, closest
+	for _, n := range bySize(nodes) {
+		plan, err := onNode(m, wishes, n, most)
+		if err == nil && plan.Nodes > 1 {
+			if have := holding(nodes, plan); len(have) < plan.Nodes {
+				short = fewer(short, missing(m, wishes, n, plan, have))
+				plan, err = onNode(m, wishes, n, 1)
+			}
+		}
+		take(plan, err)
 	}
+	switch {
+	case best.Nodes > 0:
+		return best, holding(nodes, best), nil
+	case short != nil:
+		return model.Plan{}, nil, short
+	}
+	return model.Plan{}, nil, closest
+}
+
+// missing says what lacks to a plan of several nodes.
+func missing(m model.Model, wishes model.Wishes, n model.NodeShape, plan model.Plan, have []string) *TooFewNodesError {
+	m, _ = Bounded(m)
+	wish := wishes[plan.Engine]
+	return &TooFewNodesError{
+		Model: m.ID, Node: n.Name, GPUs: plan.GPUs(), Product: n.GPUs.Product, Need: plan.Nodes, Have: have, Fits: advice(m, wish, neededContext(m, wish)),
+	}
+}
+
+// fewer is the one of two that lacks fewer nodes; the first where they lack as many.
+func fewer(a, b *TooFewNodesError) *TooFewNodesError {
+	if a == nil || b.Need-len(b.Have) < a.Need-len(a.Have) {
+		return b
+	}
+	return a
+}
+
+// holding names the nodes that can take a pod of a plan, sorted.
+func holding(nodes []model.NodeShape, plan model.Plan) []string {
 	var names []string
 	for _, n := range nodes {
-		if holds(n, best) {
+		if holds(n, plan) {
 			names = append(names, n.Name)
 		}
 	}
 	slices.Sort(names)
-	return best, slices.Compact(names), nil
+	return slices.Compact(names)
 }
 
-// OnNode plans a model for one node: vLLM on its GPUs where there are any, else
-// llama.cpp on its CPU.
+// OnNode plans a model for nodes like this one: vLLM on their GPUs where they have any, on as
+// few nodes as hold the model together; else llama.cpp on the CPU of one.
 func OnNode(m model.Model, wishes model.Wishes, node model.NodeShape) (model.Plan, error) {
+	return onNode(m, wishes, node, mostNodes)
+}
+
+// onNode is OnNode for at most so many nodes.
+func onNode(m model.Model, wishes model.Wishes, node model.NodeShape, most int) (model.Plan, error) {
 	_, hf := m.Forms[model.FormHF]
 	_, gguf := m.Forms[model.FormGGUF]
 	onCPU := func() (model.Plan, error) { return OnCPU(m, wishes[engineLlamacpp], node) }
@@ -80,7 +132,7 @@ func OnNode(m model.Model, wishes model.Wishes, node model.NodeShape) (model.Pla
 		plan.Note = noted("its GPUs are not used: the model is published only as GGUF, which llama.cpp serves on the CPU", plan.Note)
 		return plan, err
 	}
-	plan, unfit := OnGPU(m, wishes[engineVLLM], node)
+	plan, unfit := onGPUs(m, wishes[engineVLLM], node, most)
 	var taken *TakenError
 	if unfit == nil || !gguf || errors.As(unfit, &taken) {
 		return plan, unfit // GPUs that are taken may become free

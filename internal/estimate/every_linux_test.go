@@ -78,7 +78,7 @@ func TestEveryModelOnEveryInstanceType(t *testing.T) {
 		}
 	}
 	spent := cpuTime(t) - start
-	planned := 0
+	planned, several := 0, 0
 	for _, a := range answers {
 		if a.err != nil {
 			if len(a.err.Error()) < 40 {
@@ -87,11 +87,14 @@ func TestEveryModelOnEveryInstanceType(t *testing.T) {
 			continue
 		}
 		planned++
+		if a.plan.Nodes > 1 {
+			several++
+		}
 		checkPlan(t, a.m, a.node, a.plan)
 	}
-	t.Logf("%d models on %d instance types: %d plans, %d refusals, %v of CPU", len(models.IDs()), len(nodes), planned, len(answers)-planned, spent.Round(time.Millisecond))
-	if planned < 1000 {
-		t.Errorf("only %d plans", planned)
+	t.Logf("%d models on %d instance types: %d plans, of which %d for several nodes, %d refusals, %v of CPU", len(models.IDs()), len(nodes), planned, several, len(answers)-planned, spent.Round(time.Millisecond))
+	if planned < 1000 || several < 100 {
+		t.Errorf("only %d plans, of which %d for several nodes", planned, several)
 	}
 }
 
@@ -108,14 +111,14 @@ func checkPlan(t *testing.T, m model.Model, node model.NodeShape, p model.Plan) 
 	if m.VLLM["kv-cache-dtype"] == "fp8" {
 		bits = 8
 	}
-	memory := p.Memory
+	memory, tensor := p.Memory, 1
 	if p.GPU != nil {
-		memory = p.GPU.Memory
-		if memory.Total() > node.GPUs.Memory*model.Bytes(p.GPUs()) {
-			t.Errorf("%s on %s: %v of GPU memory is planned, there are %v", m.ID, node.Name, memory.Total(), node.GPUs.Memory*model.Bytes(p.GPUs()))
+		memory, tensor = p.GPU.Memory, p.GPU.Tensor
+		if memory.Total() > node.GPUs.Memory*model.Bytes(p.AllGPUs()) {
+			t.Errorf("%s on %s: %v of GPU memory is planned, there are %v", m.ID, node.Name, memory.Total(), node.GPUs.Memory*model.Bytes(p.AllGPUs()))
 		}
 	}
-	if memory.Weights < m.Forms[p.Form].Size || memory.KVCache < least(m, bits, max(1, p.GPUs()), p.Context) {
+	if memory.Weights < m.Forms[p.Form].Size || memory.KVCache < least(m, bits, tensor, p.Context) {
 		t.Errorf("%s on %s: %+v does not hold the weights and a context of %d", m.ID, node.Name, memory, p.Context)
 	}
 }

@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"fmt"
+	"strings"
 
 	"kaito.sh/kaito/internal/model"
 )
@@ -40,19 +41,33 @@ func Serving(m model.Model, wishes model.Wishes, plan model.Plan) []Term {
 	return servingOnGPU(m, wishes[plan.Engine], plan)
 }
 
+// layoutOf is how a plan spreads its model.
+func layoutOf(plan model.Plan) layout {
+	g := plan.GPU
+	return layout{nodes: plan.Nodes, inside: g.Stages / plan.Nodes, tensor: g.Tensor, copies: g.Copies}
+}
+
 func servingOnGPU(m model.Model, wish model.Wish, plan model.Plan) []Term {
-	g, n := plan.GPU, plan.GPU.Count
-	all := model.Bytes(n)
+	g, l := plan.GPU, layoutOf(plan)
+	all := model.Bytes(l.all())
 	m, _ = Bounded(m)
-	fit, cost := fitGPUs(m, wish, g.Each, n), costOn(m, wish, n)
+	fit, cost := fitGPUs(m, wish, g.Each, l), costOn(m, wish, l)
 	usable := model.Bytes(float64(g.Each*visiblePercent/100) * g.Utilisation)
 	weights, overhead, adapters := fit.memory.Weights/all, fit.memory.Overhead/all, fit.memory.Adapters/all
-	terms := []Term{
-		{Name: "memory of a GPU", How: "as its driver shows it, at the least", Bytes: g.Each},
-		{Name: "usable", How: fmt.Sprintf("%d %% is visible to a program, x %.4g that vLLM may use (gpu-memory-utilization)", visiblePercent, g.Utilisation), Bytes: usable},
-		{Name: TermWeights, How: fmt.Sprintf("%d bytes of files x %d %%%s", m.Forms[model.FormHF].Size, weightsPercent, shared(n)), Bytes: weights},
-		{Name: TermOverhead, How: overheadHow(n), Bytes: overhead},
+	var terms []Term
+	if l.stages() > 1 {
+		terms = append(terms, Term{
+			Name: "layers", Count: stageLayers(m, l.stages()), Unit: "of a stage",
+			How: fmt.Sprintf("%d layers / %d stages, those of the fullest; %d of %d nodes", m.Layers, l.stages(), l.inside, l.nodes),
+		})
 	}
+	terms = append(
+		terms,
+		Term{Name: "memory of a GPU", How: "as its driver shows it, at the least", Bytes: g.Each},
+		Term{Name: "usable", How: fmt.Sprintf("%d %% is visible to a program, x %.4g that vLLM may use (gpu-memory-utilization)", visiblePercent, g.Utilisation), Bytes: usable},
+		Term{Name: TermWeights, How: weightsHow(m, l), Bytes: weights},
+		Term{Name: TermOverhead, How: overheadHow(l), Bytes: overhead},
+	)
 	if adapters > 0 {
 		terms = append(terms, Term{Name: TermAdapters, Bytes: adapters, How: fmt.Sprintf("%d at once of rank %d, %v each x %d of %d bytes a number",
 			plan.Adapters.AtOnce, plan.Adapters.MaxRank, plan.Adapters.Each, bytesOnGPU, bytesOnCPU)})
@@ -62,23 +77,42 @@ func servingOnGPU(m model.Model, wish model.Wish, plan model.Plan) []Term {
 	terms = append(
 		terms,
 		Term{Name: "left", How: "usable less the parts above", Bytes: left},
-		Term{Name: "a token", How: perTokenHow(m, wish, n), Bytes: cost.inAll()},
+		Term{Name: "a token", How: perTokenHow(m, wish, l), Bytes: cost.inAll()},
 		Term{Name: TermAllTokens, How: fmt.Sprintf("%d %% of what is left / a token, in blocks of %d", cachePercent, cacheBlock), Count: fit.tokens, Unit: "tokens"},
 		Term{Name: TermKVCache, How: "those tokens x a token", Bytes: cache},
 	)
-	if how := requestHow(m, cost); how != "" {
+	_, windowed, _ := stageKeeps(m, l.stages())
+	if how := requestHow(m, cost, windowed); how != "" {
 		terms = append(terms, Term{Name: "a whole context", How: how, Bytes: cost.of(plan.Context)})
 	}
-	terms = append(
+	if l.copies > 1 {
+		terms = append(terms, Term{Name: "copies", How: "each with a cache of its own", Count: l.copies, Unit: "copies"})
+	}
+	return append(
 		terms,
 		Term{Name: "context", How: contextHow(m, wish), Count: plan.Context, Unit: "tokens"},
-		Term{Name: "at once", How: slotsHow(wish), Count: plan.Slots, Unit: "requests"},
+		Term{Name: "at once", How: slotsHow(wish, l), Count: plan.Slots, Unit: "requests"},
+		Term{Name: TermTotal, How: totalHow(l), Bytes: g.Memory.Total()},
 	)
-	if n > 1 {
-		terms = append(terms, Term{Name: TermTotal, How: fmt.Sprintf("(weights + overhead + adapters + KV cache) x %d GPUs, in whole MiB", n), Bytes: g.Memory.Total()})
-		return terms
+}
+
+func totalHow(l layout) string {
+	switch {
+	case l.nodes > 1:
+		return fmt.Sprintf("(weights + overhead + adapters + KV cache) x %d GPUs on each of %d nodes, in whole MiB", l.gpus(), l.nodes)
+	case l.gpus() > 1:
+		return fmt.Sprintf("(weights + overhead + adapters + KV cache) x %d GPUs, in whole MiB", l.gpus())
 	}
-	return append(terms, Term{Name: TermTotal, How: "weights + overhead + adapters + KV cache, in whole MiB", Bytes: g.Memory.Total()})
+	return "weights + overhead + adapters + KV cache, in whole MiB"
+}
+
+func weightsHow(m model.Model, l layout) string {
+	size := m.Forms[model.FormHF].Size
+	if l.stages() == 1 {
+		return fmt.Sprintf("%d bytes of files x %d %%%s", size, weightsPercent, shared(l.tensor))
+	}
+	return fmt.Sprintf("%d bytes of %d bytes of files, with an end and %d %% for uneven layers, x %d %%%s",
+		stageWeights(m, l.stages()), size, unevenPercent, weightsPercent, shared(l.tensor))
 }
 
 func shared(n int) string {
@@ -88,29 +122,38 @@ func shared(n int) string {
 	return fmt.Sprintf(" / %d GPUs", n)
 }
 
-func overheadHow(n int) string {
-	if n == 1 {
+func overheadHow(l layout) string {
+	parts := []string{fmt.Sprintf("CUDA context, activations and CUDA graphs: %v", gpuOverhead)}
+	if l.tensor > 1 || l.copies > 1 {
+		parts = append(parts, fmt.Sprintf("to share layers: %v", shareOverhead))
+	}
+	if l.stages() > 1 {
+		parts = append(parts, fmt.Sprintf("to hand tokens to the next stage: %v", stageOverhead))
+	}
+	if len(parts) == 1 {
 		return "CUDA context, activations of a batch and CUDA graphs"
 	}
-	return fmt.Sprintf("CUDA context, activations and CUDA graphs: %v; to share layers: %v", gpuOverhead, shareOverhead)
+	return strings.Join(parts, "; ")
 }
 
-func perTokenHow(m model.Model, wish model.Wish, n int) string {
+func perTokenHow(m model.Model, wish model.Wish, l layout) string {
 	bits, index := cacheBits(m, wish), ""
+	full, windowed, _ := stageKeeps(m, l.stages())
+	layers := full + windowed
 	if m.Attention.IndexBytes > 0 {
 		index = fmt.Sprintf(" and an index of %d bytes", m.Attention.IndexBytes)
 	}
 	if m.Attention.Kind == model.AttentionLatent {
-		return fmt.Sprintf("of context, whole on each GPU: %d layers x %d latent and %d rotary numbers of %d bits%s", m.KVLayers(), m.Attention.Latent, m.Attention.Rope, bits, index)
+		return fmt.Sprintf("of context, whole on each GPU: %d layers x %d latent and %d rotary numbers of %d bits%s", layers, m.Attention.Latent, m.Attention.Rope, bits, index)
 	}
-	return fmt.Sprintf("of context on each GPU: key and value x %d layers x %d KV heads%s x %d numbers of %d bits%s", m.KVLayers(), m.KVHeads, shared(n), m.HeadDim, bits, index)
+	return fmt.Sprintf("of context on each GPU: key and value x %d layers x %d KV heads%s x %d numbers of %d bits%s", layers, m.KVHeads, shared(l.tensor), m.HeadDim, bits, index)
 }
 
 // requestHow says what a request takes besides so many times a token, or nothing.
-func requestHow(m model.Model, cost cacheCost) string {
+func requestHow(m model.Model, cost cacheCost, windowed int) string {
 	switch {
 	case cost.window > 0:
-		return fmt.Sprintf("%d of the layers let tokens go beyond %d: a window of %d and a step of %d", m.Attention.WindowLayers, cost.window, m.Attention.Window, batchedTokens)
+		return fmt.Sprintf("%d of the layers let tokens go beyond %d: a window of %d and a step of %d", windowed, cost.window, m.Attention.Window, batchedTokens)
 	case cost.state > 0:
 		return fmt.Sprintf("its tokens, and %v that the layers keep that do not attend", cost.state)
 	}
@@ -124,9 +167,12 @@ func contextHow(m model.Model, wish model.Wish) string {
 	return fmt.Sprintf("the model's %d, or as many tokens as the cache has", m.Context)
 }
 
-func slotsHow(wish model.Wish) string {
-	if wish.Slots > 0 {
+func slotsHow(wish model.Wish, l layout) string {
+	switch {
+	case wish.Slots > 0:
 		return "as asked for"
+	case l.copies > 1:
+		return fmt.Sprintf("tokens in the caches of %d copies / %d of a usual request, at most %d each", l.copies, usualRequest, mostSlots)
 	}
 	return fmt.Sprintf("tokens in the cache / %d of a usual request, at most %d", usualRequest, mostSlots)
 }
@@ -159,7 +205,8 @@ func CacheTokens(m model.Model, wishes model.Wishes, plan model.Plan) int {
 		return plan.Context * plan.Slots
 	}
 	m, _ = Bounded(m)
-	return fitGPUs(m, wishes[plan.Engine], plan.GPU.Each, plan.GPU.Count).tokens
+	l := layoutOf(plan)
+	return fitGPUs(m, wishes[plan.Engine], plan.GPU.Each, l).tokens * l.copies
 }
 
 // Requests is how many requests the KV cache of a plan holds at once: of usual length, or
@@ -169,7 +216,7 @@ func Requests(m model.Model, wishes model.Wishes, plan model.Plan) int {
 		return plan.Slots
 	}
 	m, _ = Bounded(m)
-	return fitGPUs(m, wishes[plan.Engine], plan.GPU.Each, plan.GPU.Count).requests
+	return fitGPUs(m, wishes[plan.Engine], plan.GPU.Each, layoutOf(plan)).requests
 }
 
 // RequestTokens is how long a usual request is.

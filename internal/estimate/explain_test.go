@@ -29,6 +29,7 @@ func TestArithmeticIsThePlans(t *testing.T) {
 	wishes := map[string]model.Wishes{
 		"no wishes": {},
 		"a context": {"vllm": {Context: 1000, Slots: 3}, "llamacpp": {Context: 1000, Slots: 3}},
+		"requests":  {"vllm": {Context: 1000, Slots: 300, Held: true}},
 		"adapters":  {"vllm": {CacheBits: 8, Adapters: model.Adapters{Ranks: []int{8, 16}}}, "llamacpp": {Adapters: model.Adapters{Ranks: []int{8, 16}}}},
 	}
 	compared := 0
@@ -54,7 +55,7 @@ func sameParts(t *testing.T, what string, plan model.Plan, terms []estimate.Term
 	t.Helper()
 	parts, n := plan.Memory, model.Bytes(1)
 	if plan.GPU != nil {
-		parts, n = plan.GPU.Memory, model.Bytes(plan.GPU.Count)
+		parts, n = plan.GPU.Memory, model.Bytes(plan.AllGPUs())
 	}
 	got := map[string]estimate.Term{}
 	for _, term := range terms {

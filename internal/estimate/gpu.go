@@ -65,9 +65,15 @@ func leastCapability(quantisation string) model.Capability {
 	return model.Capability{Major: 7, Minor: 5}
 }
 
-// OnGPU plans a model for the GPUs of one node: with the fewest that hold its whole
-// context, else with those that hold most of it.
+// OnGPU plans a model for the GPUs of nodes like this one: of one where that holds the
+// model, with the fewest GPUs that hold its whole context, else with those that hold most of
+// it; else of the fewest nodes that hold it together.
 func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, error) {
+	return onGPUs(m, wish, node, mostNodes)
+}
+
+// onGPUs is OnGPU for at most so many nodes.
+func onGPUs(m model.Model, wish model.Wish, node model.NodeShape, most int) (model.Plan, error) {
 	if _, ok := m.Forms[model.FormHF]; !ok {
 		return model.Plan{}, &NoFormError{Model: m.ID, Form: model.FormHF}
 	}
@@ -78,41 +84,94 @@ func OnGPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	if err := usable(m, node); err != nil {
 		return model.Plan{}, err
 	}
-	counts, err := spreadsOn(m, wish, node)
+	room, err := roomOn(m, wish, node, most)
 	if err != nil {
 		return model.Plan{}, err
 	}
-	best := bestFit(m, wish, node.GPUs.Memory, counts)
+	best := fewest(m, wish, node.GPUs.Memory, room)
 	if best.context < neededContext(m, wish) {
-		return model.Plan{}, gpusTooSmall(m, wish, node, counts[len(counts)-1], assumed)
+		return model.Plan{}, gpusTooSmall(m, wish, node, room, assumed)
 	}
-	if !best.holds(wish) {
-		return model.Plan{}, &RequestsError{
-			Model: m.ID, Node: node.Name, GPUs: best.count, Product: node.GPUs.Product,
-			Want: wish.Slots, Holds: best.requests, Tokens: min(best.context, usualRequest),
-		}
+	best, err = widened(m, wish, node, room, best)
+	if err != nil {
+		return model.Plan{}, err
 	}
 	plan, err := gpuPlan(m, wish, node, best)
 	if err != nil {
 		return model.Plan{}, err
 	}
-	return founded(plan, assumed), nil
+	return founded(plan, slices.Sorted(slices.Values(append(assumed, endsAssumed(m, best.stages())...)))), nil
 }
 
-// bestFit is what fits on the fewest of some numbers of GPUs that hold all that is wanted, else
-// on those that hold most of it.
-func bestFit(m model.Model, wish model.Wish, each model.Bytes, counts []int) gpuFit {
+// fewest is what fits on the fewest nodes that hold the model, and there on the fewest GPUs
+// that hold all of the context that is wanted, or on those that hold most of it. Where no
+// nodes hold the model, its context is less than needed.
+func fewest(m model.Model, wish model.Wish, each model.Bytes, room room) gpuFit {
 	var best gpuFit
-	for _, n := range counts {
-		f := fitGPUs(m, wish, each, n)
-		if f.context > best.context || wish.Held && f.context == best.context && f.requests > best.requests {
-			best = f
+	for nodes := 1; nodes <= room.nodes; nodes++ {
+		for _, l := range layouts(m, wish, nodes, room.gpus) {
+			f := fitGPUs(m, wish, each, l)
+			if f.context > best.context {
+				best = f
+			}
+			if f.context == wantedContext(m, wish) {
+				break // more GPUs would hold no more of it
+			}
 		}
-		if f.context == wantedContext(m, wish) && f.holds(wish) {
-			break // more GPUs would hold no more of it
+		if best.context >= neededContext(m, wish) {
+			return best
 		}
+		best = gpuFit{}
 	}
 	return best
+}
+
+// widened uses more of a node's GPUs where the fewest hold fewer requests than shall be
+// held. Copies come before wider layers: they answer without waiting for each other, while
+// GPUs that share layers meet twice in each; but the weights take room in every copy, so
+// wider layers hold more. Copies are of what stands on one node.
+func widened(m model.Model, wish model.Wish, node model.NodeShape, room room, best gpuFit) (gpuFit, error) {
+	most := best
+	for n := best.gpus() * 2; !best.holds(wish) && n <= room.gpus; n *= 2 {
+		for _, l := range wider(m, wish, best.layout, n) {
+			f := fitGPUs(m, wish, node.GPUs.Memory, l)
+			if f.context < best.context {
+				continue
+			}
+			if f.holds(wish) {
+				return f, nil
+			}
+			if f.requests > most.requests {
+				most = f
+			}
+		}
+	}
+	if most.holds(wish) {
+		return best, nil
+	}
+	return gpuFit{}, &RequestsError{
+		Model: m.ID, Node: node.Name, Nodes: most.nodes, GPUs: most.gpus(), Product: node.GPUs.Product,
+		Want: wish.Slots, Holds: most.requests, Tokens: min(most.context, usualRequest),
+	}
+}
+
+// wider are the ways to use so many GPUs of each node instead of fewer.
+func wider(m model.Model, wish model.Wish, from layout, gpus int) []layout {
+	var all []layout
+	if from.nodes == 1 && wish.Copies == 0 {
+		more := from
+		more.copies = gpus / (from.tensor * from.inside)
+		all = append(all, more)
+	}
+	if wish.GPUs > 0 {
+		return all
+	}
+	for _, l := range layouts(m, wish, from.nodes, gpus) {
+		if l.gpus() == gpus {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // usable says why vLLM cannot use the GPUs of a node.
@@ -128,73 +187,6 @@ func usable(m model.Model, node model.NodeShape) error {
 		return &CapabilityError{Model: m.ID, Node: node.Name, Product: g.Product, Has: g.Capability, Least: least, Quantisation: m.Quantisation}
 	}
 	return nil
-}
-
-// spreads are the numbers of GPUs over which a model can be spread, from 1 up.
-// Powers of two: other sizes that vLLM cuts evenly, such as those of the layers
-// between, are no facts that we have.
-func spreads(m model.Model, most int) []int {
-	counts := []int{1}
-	for n := 2; n <= most; n *= 2 {
-		if divides(m, n) {
-			counts = append(counts, n)
-		}
-	}
-	return counts
-}
-
-// divides is vLLM's rule: each GPU has the same number of heads, and either the same
-// number of KV heads or a copy of one. Latent attention has no KV heads to share.
-func divides(m model.Model, n int) bool {
-	if n == 1 {
-		return true
-	}
-	return m.Heads > 0 && m.Heads%n == 0 && (m.Attention.Kind == model.AttentionLatent || m.KVHeads%n == 0 || n%m.KVHeads == 0)
-}
-
-// gpuFit is what fits on a number of GPUs.
-type gpuFit struct {
-	count   int
-	memory  model.Memory
-	context int
-	// tokens is how many the cache holds in all layers.
-	tokens int
-	// requests is how many of usual length are held at once.
-	requests int
-	// short is what is missing to hold anything at all.
-	short model.Bytes
-}
-
-// holds says whether there is room for all requests for which room was asked.
-func (f gpuFit) holds(wish model.Wish) bool { return !wish.Held || f.requests >= wish.Slots }
-
-// fitGPUs shares a model over n GPUs.
-func fitGPUs(m model.Model, wish model.Wish, each model.Bytes, n int) gpuFit {
-	f := gpuFit{count: n}
-	usable := model.Bytes(float64(each*visiblePercent/100) * utilisation(wish))
-	weights := (m.Forms[model.FormHF].Size*weightsPercent/100 + model.Bytes(n) - 1) / model.Bytes(n)
-	overhead := overheadFor(n)
-	adapters := adaptersOnGPU(withAdapters(m, engineVLLM, wish.Adapters))
-	left := usable - weights - overhead - adapters
-	if left < 0 {
-		f.short = -left * model.Bytes(n)
-		left = 0
-	}
-	cost := costOn(m, wish, n)
-	room := cost.whole(left * cachePercent / 100)
-	f.tokens = int(room / cost.inAll())
-	f.context = cost.longest(room, wantedContext(m, wish))
-	f.requests = int(room / cost.of(min(max(1, f.context), usualRequest)))
-	all := model.Bytes(n)
-	f.memory = model.Memory{Weights: weights * all, KVCache: room * all, Adapters: adapters * all, Overhead: overhead * all}
-	return f
-}
-
-func overheadFor(n int) model.Bytes {
-	if n > 1 {
-		return gpuOverhead + shareOverhead
-	}
-	return gpuOverhead
 }
 
 func utilisation(wish model.Wish) float64 {
@@ -220,20 +212,17 @@ func neededContext(m model.Model, wish model.Wish) int {
 }
 
 func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (model.Plan, error) {
-	slots := max(1, min(f.requests, mostSlots))
-	if wish.Slots > 0 {
-		slots = wish.Slots
-	}
-	adapters := withAdapters(m, engineVLLM, wish.Adapters)
+	adapters, gpus := withAdapters(m, engineVLLM, wish.Adapters), f.gpus()
 	plan := model.Plan{
 		Adapters: adapters,
-		Model:    m.ID, Engine: engineVLLM, Form: model.FormHF, Nodes: 1, Context: f.context, Slots: slots,
+		Model:    m.ID, Engine: engineVLLM, Form: model.FormHF, Nodes: f.nodes, Context: f.context, Slots: slotsOf(wish, f),
 		// Its part of the node, so that pods for all GPUs find room.
-		CPU:    min(model.MilliCPU(hostCores+f.count)*model.Core, node.CPU*model.MilliCPU(f.count)/model.MilliCPU(node.GPUs.Count)),
-		Memory: model.Memory{Overhead: hostMemory + hostPerGPU*model.Bytes(f.count) + runnerOverhead, Adapters: adaptersBesideGPU(adapters), Shared: sharedPerGPU * model.Bytes(f.count)},
+		CPU:    min(model.MilliCPU(hostCores+gpus)*model.Core, node.CPU*model.MilliCPU(gpus)/model.MilliCPU(node.GPUs.Count)),
+		Memory: model.Memory{Overhead: hostMemory + hostPerGPU*model.Bytes(gpus) + runnerOverhead, Adapters: adaptersBesideGPU(adapters), Shared: sharedPerGPU * model.Bytes(gpus)},
 		Disk:   hostCaches,
 		GPU: &model.GPUPlan{
-			Count: f.count, Resource: node.GPUs.Resource, Slice: node.GPUs.Slice,
+			Count: gpus, Tensor: f.tensor, Stages: f.stages(), Copies: f.copies, Experts: expertParallel(m, f.layout, len(adapters.Ranks) > 0),
+			Resource: node.GPUs.Resource, Slice: node.GPUs.Slice,
 			Kind: node.GPUs.Kind, Product: node.GPUs.Product, Capability: node.GPUs.Capability,
 			Each: node.GPUs.Memory, Utilisation: utilisation(wish), Memory: f.memory,
 		},
@@ -250,20 +239,13 @@ func gpuPlan(m model.Model, wish model.Wish, node model.NodeShape, f gpuFit) (mo
 	return plan, nil
 }
 
-// sizes are the memories of GPUs that are sold, in GB, for advice.
-func sizes() []int { return []int{16, 24, 32, 40, 48, 80, 94, 141, 180} }
-
-// advice are the combinations of GPUs on which a context fits, the fewest GPUs first.
-func advice(m model.Model, wish model.Wish, context int) []Offer {
-	const mostGPUs = 8
-	var offers []Offer
-	last := 0
-	for _, n := range spreads(m, mostGPUs) {
-		all := sizes()
-		i := slices.IndexFunc(all, func(size int) bool { return fitGPUs(m, wish, model.Nominal(float64(size)), n).context >= context })
-		if i >= 0 && (last == 0 || all[i] < last) {
-			offers, last = append(offers, Offer{GPUs: n, Each: all[i]}), all[i]
-		}
+// slotsOf is how many requests are answered at once.
+func slotsOf(wish model.Wish, f gpuFit) int {
+	switch {
+	case wish.Held && wish.Slots > 0:
+		return wish.Slots
+	case wish.Slots > 0:
+		return wish.Slots * f.copies
 	}
-	return offers
+	return max(1, min(f.requests, mostSlots*f.copies))
 }

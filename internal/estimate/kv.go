@@ -31,17 +31,19 @@ type cacheCost struct {
 	state model.Bytes
 }
 
-// costOn is what a request takes on each of n GPUs. KV heads are shared out, and copied
-// where there are more GPUs than KV heads; a latent vector belongs to all heads, so each
-// GPU keeps all of it (vLLM, MLAAttentionSpec).
-func costOn(m model.Model, wish model.Wish, n int) cacheCost {
-	layer := model.Bytes(layerBytes(m, cacheBits(m, wish), n))
-	c := cacheCost{perToken: max(1, layer*model.Bytes(m.KVLayers())), state: m.Attention.State}
-	if m.Attention.Kind == model.AttentionSliding && m.Attention.WindowLayers > 0 {
-		c.windowed = layer * model.Bytes(m.Attention.WindowLayers)
-		c.perToken -= c.windowed
+// costOn is what a request takes on each GPU of the fullest stage. KV heads are shared out,
+// and copied where there are more GPUs than KV heads; a latent vector belongs to all heads,
+// so each GPU keeps all of it (vLLM, MLAAttentionSpec). A stage keeps for its own layers.
+func costOn(m model.Model, wish model.Wish, l layout) cacheCost {
+	layer := model.Bytes(layerBytes(m, cacheBits(m, wish), l.tensor))
+	full, windowed, state := stageKeeps(m, l.stages())
+	c := cacheCost{perToken: layer * model.Bytes(full), state: state}
+	if windowed > 0 {
+		c.windowed = layer * model.Bytes(windowed)
 		c.window = m.Attention.Window - 1 + batchedTokens + cacheBlock
+		return c
 	}
+	c.perToken = max(1, c.perToken)
 	return c
 }
 

@@ -18,11 +18,15 @@ func bySize(nodes []model.NodeShape) []model.NodeShape {
 	return sorted
 }
 
-// Better is true for GPUs before a CPU, then for a longer context, then for more
-// requests at once, then for fewer GPUs, and for more CPU.
+// Better is true for GPUs before a CPU, then for fewer nodes, then for a longer context, then
+// for more requests at once, then for fewer GPUs, and for more CPU. A plan without nodes is none.
 func Better(a, b model.Plan) bool {
+	if b.Nodes == 0 {
+		return true
+	}
 	return cmp.Or(
 		cmp.Compare(min(a.GPUs(), 1), min(b.GPUs(), 1)),
+		cmp.Compare(b.Nodes, a.Nodes),
 		cmp.Compare(a.Context, b.Context),
 		cmp.Compare(a.Slots, b.Slots),
 		cmp.Compare(b.GPUs(), a.GPUs()),

@@ -7,31 +7,28 @@ import (
 	"kaito.sh/kaito/internal/model"
 )
 
-// spreadsOn are the numbers of GPUs to try on a node, from 1 up, or what the user says. A model
-// takes one slice: slices of GPUs do not reach each other's memory, without which vLLM's tensor
-// parallelism does not run (no peer to peer between MIG devices: NVIDIA's guide on MIG).
-func spreadsOn(m model.Model, wish model.Wish, node model.NodeShape) ([]int, error) {
-	g := node.GPUs
-	free := g.Free()
+// room is what may be used: how many nodes, and how many GPUs of each.
+type room struct{ nodes, gpus int }
+
+// roomOn is what of nodes like this one may be used. A model takes one slice: slices of GPUs do
+// not reach each other's memory, without which vLLM's tensor parallelism does not run (no peer
+// to peer between MIG devices: NVIDIA's guide on MIG).
+func roomOn(m model.Model, wish model.Wish, node model.NodeShape, nodes int) (room, error) {
+	g, copies := node.GPUs, max(1, wish.Copies)
+	free, want := g.Free(), max(1, wish.GPUs)*copies
 	switch {
 	case free == 0:
-		return nil, &TakenError{Node: node.Name, Product: g.Product, GPUs: g.Count}
-	case g.Slice != "" && wish.GPUs > 1:
-		return nil, &SliceSpreadError{Model: m.ID, Node: node.Name, Slice: g.Slice, Want: wish.GPUs}
+		return room{}, &TakenError{Node: node.Name, Product: g.Product, GPUs: g.Count}
+	case g.Slice != "" && want > 1:
+		return room{}, &SliceSpreadError{Model: m.ID, Node: node.Name, Slice: g.Slice, Want: want}
 	case g.Slice != "":
-		return []int{1}, nil
+		return room{nodes: 1, gpus: 1}, nil
+	case wish.GPUs > 0 && !divides(m, wish.GPUs) || want > g.Count:
+		return room{}, &SpreadError{Model: m.ID, Node: node.Name, Want: wish.GPUs, Copies: copies, GPUs: g.Count, Possible: tensors(m, g.Count/copies)}
+	case want > free:
+		return room{}, &TakenError{Node: node.Name, Product: g.Product, GPUs: g.Count, Free: free, Want: want}
 	}
-	counts := spreads(m, free)
-	if wish.GPUs == 0 {
-		return counts, nil
-	}
-	if !divides(m, wish.GPUs) || wish.GPUs > g.Count {
-		return nil, &SpreadError{Model: m.ID, Node: node.Name, Want: wish.GPUs, Possible: spreads(m, g.Count)}
-	}
-	if wish.GPUs > free {
-		return nil, &TakenError{Node: node.Name, Product: g.Product, GPUs: g.Count, Free: free, Want: wish.GPUs}
-	}
-	return []int{wish.GPUs}, nil
+	return room{nodes: nodes, gpus: free}, nil
 }
 
 // SliceSpreadError says that a model was to be spread over slices of GPUs.
@@ -44,7 +41,7 @@ type SliceSpreadError struct {
 
 // Error says what can be.
 func (e *SliceSpreadError) Error() string {
-	return fmt.Sprintf("model %q cannot be spread over %d slices %s of node %q: a model takes one slice; leave tensor-parallel-size out, or use larger slices or whole GPUs",
+	return fmt.Sprintf("model %q cannot be spread over %d slices %s of node %q: a model takes one slice; leave tensor-parallel-size and data-parallel-size out, or use larger slices or whole GPUs",
 		e.Model, e.Want, e.Slice, e.Node)
 }
 
@@ -80,11 +77,13 @@ func adviceFor(m model.Model, wish model.Wish, context int, on model.GPUs) []Off
 		return whole
 	}
 	sizes := sliceSizes()
-	i := slices.IndexFunc(sizes, func(size int) bool { return fitGPUs(m, wish, model.Nominal(float64(size)), 1).context >= context })
+	i := slices.IndexFunc(sizes, func(size int) bool {
+		return fitGPUs(m, wish, model.Nominal(float64(size)), layout{nodes: 1, inside: 1, tensor: 1, copies: 1}).context >= context
+	})
 	if i < 0 {
 		return whole
 	}
-	return append([]Offer{{GPUs: 1, Each: sizes[i], Slice: true}}, whole...)
+	return append([]Offer{{Nodes: 1, GPUs: 1, Each: sizes[i], Slice: true}}, whole...)
 }
 
 // anyTaken is true where a node has GPUs that others have taken.

@@ -149,7 +149,7 @@ func TestWhyGPUsAreNotUsed(t *testing.T) {
 			preset(t, "llama-3.1-8b-instruct"),
 			model.Wish{GPUs: 2},
 			cutInto(7, "3g.40gb"),
-			`model "llama-3.1-8b-instruct" cannot be spread over 2 slices 3g.40gb of node "gpu": a model takes one slice; leave tensor-parallel-size out, or use larger slices or whole GPUs`,
+			`model "llama-3.1-8b-instruct" cannot be spread over 2 slices 3g.40gb of node "gpu": a model takes one slice; leave tensor-parallel-size and data-parallel-size out, or use larger slices or whole GPUs`,
 		},
 		"GPUs that are all taken": {
 			preset(t, "llama-3.1-8b-instruct"),
@@ -293,7 +293,7 @@ func TestLawsOfVendorsAndParts(t *testing.T) {
 func (l *laws) freeGPUs(m model.Model, wish model.Wish, node model.NodeShape, p model.Plan, unfit error) {
 	node.GPUs.Taken = 0
 	more, err := estimate.OnGPU(m, wish, node)
-	if unfit == nil && (err != nil || more.GPUs() > p.GPUs() || more.Context != p.Context) {
+	if unfit == nil && (err != nil || larger(more, p) || more.Context != p.Context) {
 		l.t.Fatalf("%+v on a free node: %v, %d GPUs instead of %d", m, err, more.GPUs(), p.GPUs())
 	}
 }

@@ -7,11 +7,14 @@ type Wish struct {
 	// TotalContext is the same for all slots together, as llama.cpp counts.
 	TotalContext int
 	// Slots is the number of requests at once. Held asks that the KV cache holds so many of
-	// usual length; without it an engine takes so many at once and lets some of them wait.
+	// usual length, in all copies of the model together; without it the engine of each copy
+	// takes so many at once and lets some of them wait.
 	Slots int
 	Held  bool
 	// GPUs is the number of GPUs that share each layer.
 	GPUs int
+	// Copies is the number of copies of the model on a node.
+	Copies int
 	// Utilisation is the part of each GPU's memory that the engine may use.
 	Utilisation float64
 	// CacheBits are the bits of a number in the KV cache: 16 unless it is quantised.
@@ -45,11 +48,11 @@ type Plan struct {
 	Engine string
 	// Form is the form of the weights that the engine reads.
 	Form Form
-	// Nodes is the number of nodes.
+	// Nodes is the number of nodes, which serve the model together: one pod on each.
 	Nodes int
 	// Context is the number of tokens that prompt and answer of one request share.
 	Context int
-	// Slots is the number of requests that are answered at once.
+	// Slots is the number of requests that are answered at once, by all copies together.
 	Slots int
 	// Threads is the number of threads that compute on a CPU; never more than CPU has cores.
 	Threads int
@@ -94,10 +97,20 @@ const (
 	ConfidenceLow Confidence = "low"
 )
 
-// GPUPlan is how a plan uses the GPUs of a node.
+// GPUPlan is how a plan uses the GPUs of its nodes, which are all alike.
 type GPUPlan struct {
-	// Count is the number of GPUs, which all share each layer.
+	// Count is the number of GPUs of each node. With the Nodes of the plan it is Tensor x
+	// Stages x Copies.
 	Count int
+	// Tensor is the number of GPUs that share each layer, on one node.
+	Tensor int
+	// Stages is into how many parts the layers are cut, which a request passes one after
+	// another: some on each node, never one on two.
+	Stages int
+	// Copies is how many copies of the model answer, all on one node.
+	Copies int
+	// Experts is true where GPUs that share layers have whole experts each, and not a part of every one.
+	Experts bool
 	// Resource is what a pod asks for; empty is ResourceNVIDIA.
 	Resource string
 	// Slice is the profile of the slices where GPUs are cut, or empty.
@@ -110,16 +123,28 @@ type GPUPlan struct {
 	Each       Bytes
 	// Utilisation is the part of each GPU's memory that the engine uses.
 	Utilisation float64
-	// Memory is the memory of all GPUs together, by part.
+	// Memory is the memory of all GPUs of all nodes together, by part; each is counted like
+	// the fullest.
 	Memory Memory
 }
 
-// GPUs is the number of GPUs of a plan.
+// GPUs is the number of GPUs on each node of a plan.
 func (p Plan) GPUs() int {
 	if p.GPU == nil {
 		return 0
 	}
 	return p.GPU.Count
+}
+
+// AllGPUs is the number of GPUs on all nodes of a plan.
+func (p Plan) AllGPUs() int { return p.GPUs() * p.Nodes }
+
+// Copies is how many copies of the model answer.
+func (p Plan) Copies() int {
+	if p.GPU == nil {
+		return 1
+	}
+	return max(1, p.GPU.Copies)
 }
 
 // Kind is the label of the nodes that the plan is made for; zero is any node.

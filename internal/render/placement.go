@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/model"
@@ -42,6 +43,17 @@ func nodes(ws *v1beta1.Workspace, kind model.Label) *corev1ac.AffinityApplyConfi
 	}
 	return corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().
 		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.NodeSelector().WithNodeSelectorTerms(term)))
+}
+
+// apart puts each pod of several onto a node of its own, as they are planned.
+func apart(s Serving, on *corev1ac.AffinityApplyConfiguration) *corev1ac.AffinityApplyConfiguration {
+	if s.Plan.Nodes <= 1 {
+		return on
+	}
+	return on.WithPodAntiAffinity(corev1ac.PodAntiAffinity().WithRequiredDuringSchedulingIgnoredDuringExecution(
+		corev1ac.PodAffinityTerm().WithTopologyKey(corev1.LabelHostname).
+			WithLabelSelector(metav1ac.LabelSelector().WithMatchLabels(servers(s.Workspace))),
+	))
 }
 
 // tolerations lets pods onto nodes that are kept for GPU work: the user has selected them.

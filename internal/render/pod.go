@@ -50,7 +50,7 @@ func pod(s Serving) *corev1ac.PodTemplateSpecApplyConfiguration {
 			WithVolumes(volumes(s)...).
 			WithVolumes(engineVolumes(s)...).
 			WithVolumes(adapterVolumes(s)...).
-			WithAffinity(nodes(ws, s.Plan.Kind())).
+			WithAffinity(apart(s, nodes(ws, s.Plan.Kind()))).
 			WithTolerations(tolerations(ws, s.Plan.Resource())...).
 			WithSecurityContext(unprivileged().WithSupplementalGroups(s.Groups...)).
 			WithImagePullSecrets(references(s.PullSecrets)...).
@@ -85,6 +85,7 @@ func serve(s Serving) *corev1ac.ContainerApplyConfiguration {
 		WithImage(s.Images.Engine).
 		WithCommand(contract.Binary, "serve", "--config", contract.ConfigFile).
 		WithEnv(corev1ac.EnvVar().WithName("HOME").WithValue("/tmp")).
+		WithEnv(groupEnv(s)...).
 		WithPorts(corev1ac.ContainerPort().WithName("http").WithContainerPort(contract.Port).WithProtocol(corev1.ProtocolTCP)).
 		WithSecurityContext(locked()).
 		WithResources(needs(s)).
@@ -113,6 +114,9 @@ func startupTries(s Serving) int32 {
 	}
 	if s.Weights.Fetch != nil {
 		perGiB += fetching
+	}
+	if s.Plan.Nodes > 1 {
+		base *= 2 // the leader waits for the images and weights of all others
 	}
 	gib := time.Duration(size(s).CeilTo(model.GiB) / model.GiB)
 	return int32((base + gib*perGiB) / period)

@@ -2,9 +2,11 @@ package render
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -57,10 +59,43 @@ func Contract(s Serving) contract.Serve {
 			HealthPath: s.Command.HealthPath,
 			Files:      s.Command.Files,
 		},
+		Group:       groupContract(s),
 		Weights:     s.Weights.Fetch,
 		Adapters:    adapterContracts(s),
 		AdapterBase: adapterBase(s),
 		Limits:      contract.Limits{DrainSeconds: drainSeconds, MaxInFlight: mostInFlight(s)},
+	}
+}
+
+// groupContract is nil for an engine that serves alone.
+func groupContract(s Serving) *contract.Group {
+	g := s.Command.Group
+	if g == nil {
+		return nil
+	}
+	return &contract.Group{
+		Size: s.Plan.Nodes, Leader: leaderHost(s.Workspace), MasterFlag: g.MasterFlag, PlaceFlag: g.PlaceFlag, FollowerArgs: g.Followers,
+	}
+}
+
+// leaderHost is the name of the first pod, which the headless Service gives it before it is ready.
+func leaderHost(ws *v1beta1.Workspace) string {
+	return fmt.Sprintf("%s-0.%s.%s.svc", ws.Name, HeadlessName(ws), ws.Namespace)
+}
+
+// groupEnv tells a pod of several which of them it is, and its engine the pod's own address.
+func groupEnv(s Serving) []*corev1ac.EnvVarApplyConfiguration {
+	g := s.Command.Group
+	if g == nil {
+		return nil
+	}
+	from := func(name, path string) *corev1ac.EnvVarApplyConfiguration {
+		field := corev1ac.ObjectFieldSelector().WithAPIVersion("v1").WithFieldPath(path)
+		return corev1ac.EnvVar().WithName(name).WithValueFrom(corev1ac.EnvVarSource().WithFieldRef(field))
+	}
+	return []*corev1ac.EnvVarApplyConfiguration{
+		from(contract.PlaceVar, fmt.Sprintf("metadata.labels['%s']", appsv1.PodIndexLabel)),
+		from(g.AddressVar, "status.podIP"),
 	}
 }
 

@@ -97,7 +97,7 @@ func UnservedAdapters(m model.Model, plan model.Plan, adapters []model.Adapter) 
 
 // Unservable says why nodes could not serve a model with its adapter, or nothing.
 func Unservable(m model.Model, wishes model.Wishes, nodes []model.NodeShape) string {
-	plan, _, err := estimate.Best(m, wishes, nodes)
+	plan, _, err := estimate.BestAlone(m, wishes, nodes)
 	switch {
 	case err != nil:
 		return err.Error()

@@ -40,7 +40,7 @@ func FiguresOf(m model.Model, wishes model.Wishes, plan model.Plan, memory model
 		Headroom: memory - plan.Memory.Total(),
 	}
 	if plan.GPU != nil {
-		f.Headroom = plan.GPU.Each*model.Bytes(plan.GPU.Count) - plan.GPU.Memory.Total()
+		f.Headroom = plan.GPU.Each*model.Bytes(plan.AllGPUs()) - plan.GPU.Memory.Total()
 	}
 	f.Limit = limit(m, wishes[plan.Engine], plan, f.Requests)
 	return f

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/utils/ptr"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/catalog"
@@ -38,12 +39,13 @@ func refuse(reason, format string, args ...any) *Objection {
 // Notes are what the user should know of fields that change nothing, or not what
 // they may expect: the Workspace runs, and its condition Accepted says so.
 func Notes(ws *v1beta1.Workspace) []string {
-	var fields, all []string
-	if ws.Inference.Preset != nil && ws.Resource.Count != nil && *ws.Resource.Count > 1 {
-		fields = append(fields, "resource.count")
-	}
-	if len(fields) > 0 {
-		all = append(all, "this version does not use "+strings.Join(fields, ", "))
+	var all []string
+	if count := ptr.Deref(ws.Resource.Count, 1); ws.Inference.Preset != nil && count > 1 {
+		if ws.Resource.InstanceType == "" {
+			all = append(all, "resource.count changes nothing, because the plan says on how many of your own nodes the model runs")
+		} else {
+			all = append(all, fmt.Sprintf("resource.count asks for %d nodes at the least: those that the plan does not need stay empty", count))
+		}
 	}
 	if ws.Inference.Template != nil && ws.Inference.Config != "" {
 		all = append(all, "inference.config is read only with a preset")

@@ -116,6 +116,9 @@ func (ask Ask) on(at Place) (Plan, error) {
 		return Plan{}, err
 	}
 	plan, err := estimate.OnNode(ask.Model, ask.Wishes, at.Shape)
+	if err == nil && len(at.Nodes) > 0 && plan.Nodes > len(at.Nodes) {
+		plan, _, err = estimate.Best(ask.Model, ask.Wishes, at.shapes()) // which says how many are missing
+	}
 	if err != nil {
 		return Plan{}, err
 	}
@@ -125,6 +128,17 @@ func (ask Ask) on(at Place) (Plan, error) {
 		p.Hour = &price
 	}
 	return p, nil
+}
+
+// shapes are those of the nodes of a place, each.
+func (at Place) shapes() []model.NodeShape {
+	var all []model.NodeShape
+	for _, name := range at.Nodes {
+		one := at.Shape
+		one.Name = name
+		all = append(all, one)
+	}
+	return all
 }
 
 // LimitText says in a sentence what a plan's limit is.
@@ -145,8 +159,8 @@ func (p Plan) LimitText(m model.Model) string {
 }
 
 // compare puts first what holds all of the context that is wanted, or the most of it; then
-// what is cheapest where both have a price, then what has the fewest GPUs, the least memory
-// of GPUs, and the least memory of machines.
+// what is cheapest where both have a price, then what has the fewest nodes, the fewest GPUs,
+// the least memory of GPUs, and the least memory of machines.
 func (ask Ask) compare(a, b Plan) int {
 	wanted := func(p Plan) int {
 		if wish := ask.Wishes[p.Engine]; wish.Context > 0 {
@@ -164,6 +178,7 @@ func (ask Ask) compare(a, b Plan) int {
 	return cmp.Or(
 		cmp.Compare(wanted(a), wanted(b)),
 		dearer(a.Hour, b.Hour),
+		cmp.Compare(a.Plan.Nodes, b.Plan.Nodes),
 		smaller(a.Type, b.Type),
 	)
 }

@@ -148,7 +148,7 @@ func documented(m model.Model, p sizing.Plan) documentPlan {
 	mem, of := memory(p), "node"
 	d := documentPlan{
 		InstanceType: p.Of, NodeNames: p.Place.Nodes, Cloud: p.Type.Cloud, Engine: p.Engine, Nodes: p.Plan.Nodes, GPUs: p.GPUs(), GPUsOfNode: p.Type.GPUs, GPU: p.Type.GPU,
-		Parallelism: documentParallelism{Tensor: max(1, p.GPUs()), Pipeline: 1, Data: 1},
+		Parallelism: parallelism(p),
 		Context:     p.Context, Concurrency: p.Slots, CacheTokens: p.Tokens, CacheRequests: p.Requests,
 		HeadroomBytes: int64(p.Headroom), Limit: string(p.Limit), LimitText: p.LimitText(m), PricePerHour: p.Hour,
 		Note: p.Text(p.Note), Confidence: string(p.Confidence), Assumed: p.Assumed,
@@ -161,6 +161,13 @@ func documented(m model.Model, p sizing.Plan) documentPlan {
 		PromptCacheBytes: int64(mem.PromptCache), OverheadBytes: int64(mem.Overhead + mem.Shared), TotalBytes: int64(mem.Total()),
 	}
 	return d
+}
+
+func parallelism(p sizing.Plan) documentParallelism {
+	if p.GPU == nil {
+		return documentParallelism{Tensor: 1, Pipeline: 1, Data: 1}
+	}
+	return documentParallelism{Tensor: p.GPU.Tensor, Pipeline: p.GPU.Stages, Data: p.GPU.Copies}
 }
 
 func terms(all []estimate.Term) []documentTerm {

@@ -97,7 +97,7 @@ func TestBadManifests(t *testing.T) {
 		"no selector":                  {strings.Replace(good, "{matchLabels: {apps: w}}", "{}", 1), "InvalidSelector: resource.labelSelector cannot be used: it names no label"},
 		"a ConfigMap elsewhere":        {good + "  config: settings\n", `ConfigMapNotFound: ConfigMap "settings", which inference.config names, is not in this namespace`},
 		"a flag that is not":           {good + "  config: s\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {inference_config.yaml: \"vllm: {max-model-length: 5}\"}\n", `ConfigMap "s" cannot be used, inference_config.yaml: line 1: `},
-		"a model that is no fit":       {strings.Replace(strings.Replace(good, "phi-4-mini-instruct", "qwen2.5-coder-32b-instruct", 1), "Standard_NC24ads_A100_v4", "g5.xlarge", 1), `DoesNotFit: Model "qwen2.5-coder-32b-instruct" with a context of 2048 needs`},
+		"a model that is no fit":       {strings.Replace(strings.Replace(good, "phi-4-mini-instruct", "deepseek-v3-0324", 1), "Standard_NC24ads_A100_v4", "g5.xlarge", 1), `DoesNotFit: Model "deepseek-v3-0324" with a context of 2048 needs`},
 		"a training that is too large": {tuned("Standard_D4s_v5", "lora"), "DoesNotFit: Model \"phi-4-mini-instruct\" has 3.8 billion parameters"},
 		"a model that no one can":      {strings.Replace(tuned("g5.xlarge", "lora"), "phi-4-mini-instruct", "deepseek-v3.2", 1), "NotTunable: Model \"deepseek-v3.2\""},
 	} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,19 +117,33 @@ func called(at sizing.Place) string {
 	return at.Type.Name
 }
 
+// columns are those of a table, with stages and copies where a plan has any.
 func columns(ask sizing.Ask, plans []sizing.Plan) []column {
 	all := []column{
 		{title(plans[0].Place), true, func(p sizing.Plan) string { return called(p.Place) }},
 		{"NODES", false, func(p sizing.Plan) string { return strconv.Itoa(p.Plan.Nodes) }},
 		{"GPUS", false, gpus},
-		{"TP", false, func(p sizing.Plan) string { return strconv.Itoa(max(1, p.GPUs())) }},
+		{"TP", false, func(p sizing.Plan) string { return strconv.Itoa(parallelism(p).Tensor) }},
+	}
+	for _, c := range []struct {
+		title string
+		of    func(documentParallelism) int
+	}{
+		{"PP", func(p documentParallelism) int { return p.Pipeline }},
+		{"DP", func(p documentParallelism) int { return p.Data }},
+	} {
+		if slices.ContainsFunc(plans, func(p sizing.Plan) bool { return c.of(parallelism(p)) > 1 }) {
+			all = append(all, column{c.title, false, func(p sizing.Plan) string { return strconv.Itoa(c.of(parallelism(p))) }})
+		}
+	}
+	all = append(all, []column{
 		{"CONTEXT", false, func(p sizing.Plan) string { return strconv.Itoa(p.Context) }},
 		{"REQS", false, func(p sizing.Plan) string { return strconv.Itoa(p.Slots) }},
 		{"MODEL", false, func(p sizing.Plan) string { return gib(memory(p).Weights) }},
 		{"CACHE", false, func(p sizing.Plan) string { return gib(memory(p).KVCache) }},
 		{"OTHER", false, func(p sizing.Plan) string { return gib(other(memory(p))) }},
 		{"FREE", false, func(p sizing.Plan) string { return gib(p.Headroom) }},
-	}
+	}...)
 	if ask.Prices.Known() {
 		all = append(all, column{cmp.Or(ask.Prices.Currency, "PRICE") + "/H", false, func(p sizing.Plan) string {
 			if p.Hour == nil {

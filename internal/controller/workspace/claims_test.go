@@ -202,7 +202,7 @@ func TestNodesOnDemand(t *testing.T) {
 			o: demanded(workspace(testkit.InstanceType("Standard_D4_v5")), nil), want: refused("UnknownInstanceType"), says: "Standard_D4s_v5",
 		},
 		"a model that no node of the type could take": {
-			o:    demanded(workspace(testkit.InstanceType("Standard_NC4as_T4_v3"), testkit.Preset("qwen2.5-coder-32b-instruct")), nil),
+			o:    demanded(workspace(testkit.InstanceType("Standard_NC4as_T4_v3"), testkit.Preset("deepseek-v3-0324")), nil),
 			want: []string{"Accepted=False/DoesNotFit", "NodeClaimReady=Unknown/NotAccepted", "NodesReady=False/DoesNotFit", "ResourceReady=False/DoesNotFit"},
 			says: `instance type "Standard_NC4as_T4_v3"`,
 		},

@@ -62,18 +62,28 @@ func (p Planner) claims(t *thought) metav1.Condition {
 	case w.demand == askForNodes:
 		stands = slices.DeleteFunc(stands, func(c nodeclaim.NodeClaim) bool { return ordinal(&c) >= w.nodes })
 		if created := w.changes(t.observed.claims, nil).create; len(created) > 0 {
-			return v1beta1.NodeClaimPending(created[0].Name(), t.ws.Resource.InstanceType)
+			return v1beta1.OfNodes(v1beta1.NodeClaimPending(created[0].Name(), t.ws.Resource.InstanceType), len(joined(stands)), w.nodes)
 		}
 	}
-	var ready []string
+	ready := joined(stands)
 	for i := range stands {
 		if !claimReady(&stands[i]) {
-			return p.claimCondition(&stands[i], t.ws.Resource.InstanceType)
+			return v1beta1.OfNodes(p.claimCondition(&stands[i], t.ws.Resource.InstanceType), len(ready), w.nodes)
 		}
-		ready = append(ready, stands[i].Status.NodeName)
+	}
+	return v1beta1.NodeClaimsReady(ready)
+}
+
+// joined names the nodes of claims that are ready, sorted.
+func joined(claims []nodeclaim.NodeClaim) []string {
+	var ready []string
+	for i := range claims {
+		if claimReady(&claims[i]) {
+			ready = append(ready, claims[i].Status.NodeName)
+		}
 	}
 	slices.Sort(ready)
-	return v1beta1.NodeClaimsReady(ready)
+	return ready
 }
 
 // hadNodes is true where nodes were asked for before.

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -304,6 +305,9 @@ func fitModel(p Planner, t *thought) bool {
 		return false
 	}
 	plan, nodes, err := estimate.Best(t.model, t.wishes(), t.fit)
+	if tooFew(t, err) {
+		return true
+	}
 	if err != nil {
 		// Told as a failure, because nothing that is there can help; a larger node that joins is judged at once.
 		t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sizing.Sentence(err))
@@ -338,6 +342,20 @@ func fitModel(p Planner, t *thought) bool {
 	return false
 }
 
+// tooFew says that nodes of the kind could serve the model together if there were more of
+// them: no failure, because nodes may join.
+func tooFew(t *thought, err error) bool {
+	var few *estimate.TooFewNodesError
+	if !errors.As(err, &few) {
+		return false
+	}
+	t.decision.nodes = v1beta1.TooFewNodes(few)
+	if provisions(t.ws) && t.short.Type != "" {
+		t.decision.nodes = t.short // which says what the further ones wait for
+	}
+	return true
+}
+
 // waits says why there is no server, or that an older one goes on.
 func (t *thought) waits() {
 	because := t.accepted
@@ -351,10 +369,20 @@ func (t *thought) waits() {
 
 // stands says that an older server goes on as it was, or what is waited for where there is none.
 func stands(o observed, because metav1.Condition) metav1.Condition {
-	if o.server != nil && o.server.Status.ReadyReplicas > 0 && len(o.strangers) == 0 {
+	if answersStill(o) && len(o.strangers) == 0 {
 		return v1beta1.ServingPreviousVersion(o.ws.Name)
 	}
 	return v1beta1.InferenceWaits(because)
+}
+
+// answersStill is true while an older server answers. One of several nodes answers only as
+// a whole; pods of a template are each on their own.
+func answersStill(o observed) bool {
+	if o.server == nil || o.server.Status.ReadyReplicas == 0 {
+		return false
+	}
+	own := o.ws.Inference != nil && o.ws.Inference.Template != nil
+	return own || o.server.Status.ReadyReplicas >= o.server.Status.Replicas
 }
 
 // status is what the decision makes of the status that stands.

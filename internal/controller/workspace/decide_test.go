@@ -237,7 +237,7 @@ func TestAFieldWithoutEffectIsNamed(t *testing.T) {
 		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "yes"}
 	})
 	got := planner(t).decide(observed{ws: ws, nodes: []corev1.Node{*testkit.Node("n1")}}).accepted
-	want := v1beta1.Accepted("smollm2-135m-instruct", "this version does not use resource.count",
+	want := v1beta1.Accepted("smollm2-135m-instruct", "resource.count changes nothing, because the plan says on how many of your own nodes the model runs",
 		`annotation kaito.sh/enablelb is "yes" and changes nothing: say "True" for a load balancer`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Accepted (-want +got):\n%s", diff)

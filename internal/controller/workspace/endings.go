@@ -32,6 +32,10 @@ func ended(t *thought, p *corev1.Pod, s corev1.ContainerStatus) (metav1.Conditio
 	if reason, known := ofWeights()[why.Reason]; known {
 		return v1beta1.InferenceNotReady(reason, "%s", aboutWeights(t, p, why)), true
 	}
+	if why.Reason == ending.GroupBroken {
+		return v1beta1.InferenceNotReady(v1beta1.ReasonGroupRestarting,
+			"The %d pods serve the model together and start again together: pod %q says that %s; see `kubectl logs --previous` of each", t.serving.Plan.Nodes, p.Name, why.Message), true
+	}
 	if why.Reason == ending.ConfigInvalid {
 		return v1beta1.InferenceNotReady(v1beta1.ReasonContainerCrashLoop,
 			"The runner in pod %q does not understand what the operator tells it: %s; install operator and runner of one version", p.Name, why.Message), true

@@ -11,6 +11,7 @@ import (
 	"kaito.sh/kaito/internal/estimate"
 	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/nodeclaim"
+	"kaito.sh/kaito/internal/nodeshape"
 	"kaito.sh/kaito/internal/sizing"
 )
 
@@ -58,14 +59,13 @@ func (t *thought) acceptAgain() {
 // askForServers wants the nodes of a server, and refuses a model that no node of the type
 // could take. What a retired type could take is not judged: the cloud's own answer is
 // what its user needs to see. Once nodes are there, they are judged instead.
-func askForServers(_ Planner, t *thought) bool {
+func askForServers(p Planner, t *thought) bool {
 	if !provisions(t.ws) {
 		return false
 	}
 	nodes, disk := podsOf(t.ws), model.Bytes(0)
 	if t.template == nil {
-		nodes = 1
-		plan, _, err := estimate.Best(t.model, t.wishes(), []model.NodeShape{sizing.TypeShape(t.instance)})
+		plan, err := p.ofType(t)
 		if err != nil && !t.instance.Retired && len(t.observed.nodes) == 0 {
 			t.accepted = v1beta1.Refused(v1beta1.ReasonDoesNotFit, "%s", sizing.OfType(sizing.Sentence(err), t.instance))
 			t.decision.nodes, t.final = v1beta1.NodesTooSmall(), true
@@ -74,13 +74,30 @@ func askForServers(_ Planner, t *thought) bool {
 		if err == nil && len(t.observed.nodes) == 0 && t.object(t.reading().Check(plan)) {
 			return true // such a node would cost, and serve nothing
 		}
+		nodes = max(nodes, plan.Nodes)
 		disk = plan.Disk + t.model.Forms[plan.Form].Size*2 // pulled, and unpacked or fetched
 	}
 	t.ask(nodes, disk)
 	return false
 }
 
-// podsOf is the number of pods of a template: as many as the user says.
+// ofType plans for nodes of the type: as the first of them says what it has, once it is
+// there, and until then as its type is published.
+func (p Planner) ofType(t *thought) (model.Plan, error) {
+	for i := range t.observed.nodes {
+		for _, made := range nodeshape.Of(&t.observed.nodes[i], p.Instances, nil) {
+			if made.GPUs.Count < t.instance.GPUs {
+				continue // its GPUs have not come yet
+			}
+			if plan, err := estimate.OnNode(t.model, t.wishes(), made); err == nil {
+				return plan, nil
+			}
+		}
+	}
+	return estimate.OnNode(t.model, t.wishes(), sizing.TypeShape(t.instance))
+}
+
+// podsOf is the number of pods of a template, and of nodes at the least: as many as the user says.
 func podsOf(ws *v1beta1.Workspace) int { return int(max(1, ptr.Deref(ws.Resource.Count, 1))) }
 
 // ask wants nodes with room for images and this much more.
@@ -115,7 +132,7 @@ func (p Planner) findMade(t *thought) bool {
 		return sizing.Unusable(n)
 	})
 	switch {
-	case len(t.fit) > 0 && len(t.fit) >= t.wish.nodes:
+	case len(t.fit) > 0 && len(names(t.fit)) >= t.wish.nodes:
 		return false
 	case because.Status != metav1.ConditionTrue:
 		t.short = v1beta1.NodesAwaited(because)

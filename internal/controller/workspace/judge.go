@@ -42,6 +42,8 @@ func current(t *thought) bool {
 func progress(t *thought) string {
 	step := "the engine loads the model"
 	switch {
+	case t.serving.Plan.Nodes > 1 && t.serving.Template == nil:
+		step = "each pod brings its weights, and once all have them the engines load the model together"
 	case t.serving.Template != nil:
 		step = "its containers run and are not ready yet"
 	case t.serving.Weights.Fetch != nil:

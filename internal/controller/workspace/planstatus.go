@@ -66,7 +66,7 @@ func planStatus(s *render.Serving, figures sizing.Figures) *v1beta1.PlanStatus {
 	}
 	if p.GPU != nil {
 		memory, status.GPU = p.GPU.Memory, p.GPU.Product
-		status.Parallelism = &v1beta1.ParallelismStatus{Tensor: gpus, Pipeline: 1, Data: 1}
+		status.Parallelism = &v1beta1.ParallelismStatus{Tensor: int32(p.GPU.Tensor), Pipeline: int32(p.GPU.Stages), Data: int32(p.GPU.Copies)}
 	}
 	status.Headroom = amount(figures.Headroom)
 	status.Memory = &v1beta1.MemoryStatus{

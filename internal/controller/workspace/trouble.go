@@ -13,8 +13,10 @@ import (
 	"kaito.sh/kaito/internal/sizing"
 )
 
-// trouble is the first thing that keeps a pod from answering, by the order of names.
+// trouble is the first thing that keeps a pod from answering, by the order of names. Pods
+// that end because another one did come after that one.
 func trouble(t *thought) (metav1.Condition, bool) {
+	var follows metav1.Condition
 	for _, p := range sorted(t.pods) {
 		if c, found := lost(t, &p); found {
 			return c, true
@@ -23,12 +25,16 @@ func trouble(t *thought) (metav1.Condition, bool) {
 			continue
 		}
 		for _, look := range []func(*thought, *corev1.Pod) (metav1.Condition, bool){failed, unschedulable, containers} {
-			if c, found := look(t, &p); found {
+			c, found := look(t, &p)
+			switch {
+			case found && c.Reason != v1beta1.ReasonGroupRestarting:
 				return c, true
+			case found:
+				follows = c
 			}
 		}
 	}
-	return metav1.Condition{}, false
+	return follows, follows.Type != ""
 }
 
 // triedInVain is true of the pod that found no model in the user's image: the image is

@@ -88,7 +88,7 @@ func (p Planner) serveAdapter(t *thought) bool {
 		t.inference = stands(t.observed, t.decision.nodes)
 		return false
 	}
-	plan, nodes, err := estimate.Best(t.model, t.wishes(), t.fit)
+	plan, nodes, err := estimate.BestAlone(t.model, t.wishes(), t.fit)
 	if err != nil {
 		t.decision.nodes = v1beta1.NodesTooSmall()
 		t.inference = v1beta1.InferenceNotReady(v1beta1.ReasonDoesNotFit, "The adapter is published, and no server fits: %s", sizing.Sentence(err))

@@ -25,6 +25,12 @@ const cacheDir = "/cache"
 // them end before, so this is for the last words only; vLLM's default of 0 cuts them.
 const stopSeconds = 5
 
+// groupSeconds is how long workers of several nodes wait for each other.
+const groupSeconds = 1800
+
+// flagExperts has GPUs that share layers keep whole experts.
+const flagExperts = "enable-expert-parallel"
+
 // NeedsParserError says that a setting needs another that nobody made.
 type NeedsParserError struct {
 	// Model is the id of the model.
@@ -40,7 +46,7 @@ func (e *NeedsParserError) Error() string {
 // over what is known of the model, the plan wins over both: it has heard the user.
 func Command(in engine.Input) (engine.Command, error) {
 	arguments := flags.Merge(known(in.Model, in.Plan), in.Settings.Arguments[Name], planned(in), adapters(in))
-	if err := complete(in.Model, arguments); err != nil {
+	if err := complete(in, arguments); err != nil {
 		return engine.Command{}, err
 	}
 	files := []string{path.Join(in.Weights, configFile(arguments))}
@@ -55,7 +61,22 @@ func Command(in engine.Input) (engine.Command, error) {
 		HealthPath: "/health",
 		CacheDir:   cacheDir,
 		Files:      files,
+		Group:      group(in.Plan),
 	}, nil
+}
+
+// group has each pod told where the leader is and which of them it is. Those behind the
+// leader run no API server (vllm/entrypoints/cli/serve.py, run_headless): each starts the
+// workers of its own GPUs, which meet the leader's and are told by them what to compute.
+func group(p model.Plan) *engine.Group {
+	if p.Nodes <= 1 {
+		return nil
+	}
+	return &engine.Group{
+		MasterFlag: "--master-addr", PlaceFlag: "--node-rank", Followers: []string{"--headless"},
+		// Without it vLLM takes the address by which it would reach the internet.
+		AddressVar: "VLLM_HOST_IP",
+	}
 }
 
 // configFile is the file that says what the model is: Mistral's own format has another.
@@ -72,12 +93,21 @@ func configFile(arguments []flags.Argument) string {
 func known(m model.Model, p model.Plan) []flags.Argument {
 	var all []flags.Argument
 	for _, name := range slices.Sorted(maps.Keys(m.VLLM)) {
-		switch value := m.VLLM[name]; value {
-		case "true":
+		switch value := m.VLLM[name]; {
+		case name == flagExperts: // as the plan says
+		case value == "true":
 			all = append(all, flags.On(name))
 		default:
 			all = append(all, flags.Set(name, value))
 		}
+	}
+	if p.GPU != nil && p.GPU.Experts {
+		all = append(all, flags.On(flagExperts))
+	}
+	if p.Nodes > 1 {
+		// Nodes read their weights at different speeds, and the first waits for the last: more
+		// than the 10 minutes that NCCL waits by itself.
+		all = append(all, flags.Set("distributed-timeout-seconds", strconv.Itoa(groupSeconds)))
 	}
 	if m.VLLM["tool-call-parser"] != "" {
 		// Without it vLLM answers 400 to a request that leaves the choice to the model.
@@ -99,23 +129,40 @@ func hasBfloat16(p model.Plan) bool {
 func planned(in engine.Input) []flags.Argument {
 	gpu := in.Plan.GPU
 	if gpu == nil {
-		gpu = &model.GPUPlan{Count: 1}
+		gpu = &model.GPUPlan{Count: 1, Tensor: 1, Stages: 1, Copies: 1}
 	}
-	var code []flags.Argument
+	var all []flags.Argument
 	if in.Settings.RemoteCode {
-		code = []flags.Argument{flags.On("trust-remote-code")}
+		all = []flags.Argument{flags.On("trust-remote-code")}
 	}
-	return append(code,
+	all = append(
+		all,
 		flags.Set("served-model-name", engine.ServedID(in.Model)),
 		// Loopback: the runner stands in front, and most of vLLM's paths ask for no key.
 		flags.Set("host", "127.0.0.1"),
 		flags.Set("port", strconv.Itoa(in.Port)),
-		flags.Set("tensor-parallel-size", strconv.Itoa(gpu.Count)),
+		flags.Set("tensor-parallel-size", strconv.Itoa(gpu.Tensor)),
 		flags.Set("max-model-len", strconv.Itoa(in.Plan.Context)),
-		flags.Set("max-num-seqs", strconv.Itoa(in.Plan.Slots)),
+		// Each copy has its own bound.
+		flags.Set("max-num-seqs", strconv.Itoa((in.Plan.Slots+in.Plan.Copies()-1)/in.Plan.Copies())),
 		flags.Set("gpu-memory-utilization", strconv.FormatFloat(gpu.Utilisation, 'f', -1, 64)),
 		flags.Set("shutdown-timeout", strconv.Itoa(stopSeconds)),
 	)
+	if gpu.Stages > 1 {
+		all = append(all, flags.Set("pipeline-parallel-size", strconv.Itoa(gpu.Stages)))
+	}
+	if gpu.Copies > 1 {
+		all = append(all, flags.Set("data-parallel-size", strconv.Itoa(gpu.Copies)))
+	}
+	if in.Plan.Nodes > 1 {
+		// Processes of its own on every node, without Ray; the place of each pod is the runner's to add.
+		all = append(
+			all,
+			flags.Set("nnodes", strconv.Itoa(in.Plan.Nodes)), flags.Set("master-port", strconv.Itoa(engine.MasterPort)),
+			flags.Set("distributed-executor-backend", "mp"),
+		)
+	}
+	return all
 }
 
 // adapters are loaded into the memory of the GPUs that the plan has reserved for them, and
@@ -137,19 +184,35 @@ func adapters(in engine.Input) []flags.Argument {
 	}
 }
 
+// AdaptersAndExpertsError says that vLLM loads no adapters beside experts that are dealt out whole.
+type AdaptersAndExpertsError struct {
+	// Model is the id of the model.
+	Model string
+}
+
+// Error says what to leave out.
+func (e *AdaptersAndExpertsError) Error() string {
+	return fmt.Sprintf("vllm.%s does not go together with adapters, which vLLM loads only where every GPU has a part of each expert of model %q: leave one of them out", flagExperts, e.Model)
+}
+
 // complete finds what each flag alone cannot say of itself and vLLM says only when it starts.
-func complete(m model.Model, arguments []flags.Argument) error {
-	auto, parser := false, false
+func complete(in engine.Input, arguments []flags.Argument) error {
+	auto, parser, experts := false, false, false
 	for _, a := range arguments {
 		switch a.Flag.Name {
 		case "enable-auto-tool-choice":
 			auto = !a.Off
 		case "tool-call-parser":
 			parser = true
+		case flagExperts:
+			experts = !a.Off
 		}
 	}
-	if auto && !parser {
-		return &NeedsParserError{Model: m.ID}
+	switch {
+	case auto && !parser:
+		return &NeedsParserError{Model: in.Model.ID}
+	case experts && len(in.Adapters) > 0:
+		return &AdaptersAndExpertsError{Model: in.Model.ID}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,20 +44,25 @@ func settings(t *testing.T, file string) engine.Settings {
 }
 
 func plan(capability model.Capability) model.Plan {
-	return model.Plan{Context: 4096, Slots: 8, GPU: &model.GPUPlan{Count: 2, Utilisation: 0.92, Capability: capability}}
+	return model.Plan{Nodes: 1, Context: 4096, Slots: 8, GPU: &model.GPUPlan{Count: 2, Tensor: 2, Stages: 1, Copies: 1, Utilisation: 0.92, Capability: capability}}
 }
 
 func TestCommand(t *testing.T) {
 	t.Parallel()
+	p := plan(model.Capability{Major: 8})
+	p.GPU.Experts = true
 	got := command(t, engine.Input{
 		Model: model.Model{ID: "tiny", HubID: "Owner/Tiny-Chat", VLLM: map[string]string{"tool-call-parser": "hermes", "enable-expert-parallel": "true"}},
-		Plan:  plan(model.Capability{Major: 8}),
+		Plan:  p,
 	})
 	wantArgs := strings.Fields(`vllm serve /weights/model --enable-auto-tool-choice --enable-expert-parallel --gpu-memory-utilization 0.92
 		--host 127.0.0.1 --max-model-len 4096 --max-num-seqs 8 --port 5001 --served-model-name tiny-chat --shutdown-timeout 5
 		--tensor-parallel-size 2 --tool-call-parser hermes`)
 	if diff := cmp.Diff(wantArgs, got.Args); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+	if got.Group != nil {
+		t.Errorf("one node is a group: %+v", got.Group)
 	}
 	if got.URL != "http://127.0.0.1:5001" || got.HealthPath != "/health" || got.Files[0] != "/weights/model/config.json" || got.CacheDir != "/cache" {
 		t.Errorf("got %+v", got)
@@ -133,6 +139,7 @@ func files() []string {
 		"max_probe_steps: 6\nvllm: {cpu-offload-gb: 0, gpu-memory-utilization: 0.95, swap-space: 4, max-model-len: 2048}",
 		"vllm: {enable-prefix-caching: false, compilation-config: {mode: 3}, kv-cache-dtype: fp8, max-num-seqs: 16}",
 		"vllm: {enable-lora: true, max-lora-rank: 64, quantization: fp8, load-format: safetensors, allowed-media-domains: [a.example, b.example]}",
+		"vllm: {data-parallel-size: 2, max-num-seqs: 8, max-model-len: 4096}",
 		"vllm: {compilation-config.pass_config.fuse_allreduce_rms: false, limit-mm-per-prompt: {image: 2}, reasoning-parser: qwen3, middleware: [a.b, c.d]}",
 	}
 }
@@ -180,17 +187,73 @@ func takes(t *testing.T, table flags.Table, m model.Model, g model.GPUs, s engin
 	if err != nil {
 		return 0
 	}
-	c := command(t, engine.Input{Model: m, Plan: p, Settings: s})
-	positional, _, err := table.Read(c.Args[2:])
-	if err != nil || len(positional) != 1 {
-		t.Errorf("%s on %d x %s: %v in %q", m.ID, g.Count, g.Product, err, c.Args)
+	for _, args := range pods(p, command(t, engine.Input{Model: m, Plan: p, Settings: s})) {
+		positional, _, err := table.Read(args)
+		if err != nil || len(positional) != 1 {
+			t.Errorf("%s on %d x %s: %v in %q", m.ID, g.Count, g.Product, err, args)
+		}
+		line, err := json.Marshal(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[string(line)] = true
 	}
-	line, err := json.Marshal(c.Args[2:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen[string(line)] = true
 	return 1
+}
+
+// pods are the arguments in the first and the last pod of a plan, as the runner makes them.
+func pods(p model.Plan, c engine.Command) [][]string {
+	args := c.Args[2:]
+	g := c.Group
+	if g == nil {
+		return [][]string{args}
+	}
+	at := func(place int) []string {
+		return append(slices.Clone(args), g.MasterFlag, "ws-0.ws-headless.default.svc", g.PlaceFlag, strconv.Itoa(place))
+	}
+	return [][]string{at(0), append(at(p.Nodes-1), g.Followers...)}
+}
+
+func TestSeveralNodesAreOneServer(t *testing.T) {
+	t.Parallel()
+	p := plan(model.Capability{Major: 9})
+	p.Nodes, p.GPU.Count, p.GPU.Tensor, p.GPU.Stages = 3, 4, 2, 6
+	got := command(t, engine.Input{Model: model.Model{ID: "tiny", HubID: "o/tiny"}, Plan: p})
+	line := strings.Join(got.Args, " ")
+	for _, want := range []string{"--nnodes 3", "--master-port 29500", "--pipeline-parallel-size 6", "--tensor-parallel-size 2", "--distributed-executor-backend mp", "--distributed-timeout-seconds 1800"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%s lacks %s", line, want)
+		}
+	}
+	want := &engine.Group{MasterFlag: "--master-addr", PlaceFlag: "--node-rank", Followers: []string{"--headless"}, AddressVar: "VLLM_HOST_IP"}
+	if diff := cmp.Diff(want, got.Group); diff != "" {
+		t.Errorf("group (-want +got):\n%s", diff)
+	}
+}
+
+func TestCopiesShareTheRequests(t *testing.T) {
+	t.Parallel()
+	p := plan(model.Capability{Major: 9})
+	p.GPU.Count, p.GPU.Copies, p.Slots = 8, 4, 10
+	line := strings.Join(command(t, engine.Input{Model: model.Model{ID: "tiny", HubID: "o/tiny"}, Plan: p}).Args, " ")
+	for _, want := range []string{"--data-parallel-size 4", "--tensor-parallel-size 2", "--max-num-seqs 3"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%s lacks %s", line, want)
+		}
+	}
+}
+
+func TestAdaptersDoNotGoTogetherWithWholeExperts(t *testing.T) {
+	t.Parallel()
+	in := engine.Input{Model: model.Model{ID: "m", HubID: "o/m"}, Plan: plan(model.Capability{Major: 9}), Settings: settings(t, "vllm: {enable-expert-parallel: true}"), Adapters: []engine.Adapter{{Name: "a", Path: "/a"}}}
+	var no *vllm.AdaptersAndExpertsError
+	if _, err := vllm.Command(in); !errors.As(err, &no) || no.Model != "m" {
+		t.Errorf("got %v", err)
+	}
+	in.Adapters = nil
+	if _, err := vllm.Command(in); err != nil {
+		t.Error(err)
+	}
 }
 
 func write(t *testing.T, file string, seen map[string]bool) {

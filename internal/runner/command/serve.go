@@ -107,9 +107,14 @@ func start(ctx context.Context, w World, f serveFlags, log *slog.Logger) error {
 	if err != nil {
 		return refused(ending.ConfigInvalid, err)
 	}
+	part, err := groupFor(ctx, said, w)
+	if err != nil {
+		return err
+	}
 	stop := make(chan struct{})
 	defer close(stop)
 	return serve.Run(ctx, serve.Options{
+		Group:    part,
 		Contract: said, Listener: port,
 		Stdout: w.Stdout, Stderr: w.Stderr, Environ: w.Environ, Signals: signals,
 		Now: w.Now, Started: w.Started,

@@ -42,6 +42,8 @@ type Serve struct {
 	Model Model `json:"model"`
 	// Engine is the server to start.
 	Engine Engine `json:"engine"`
+	// Group is there where several pods serve the model together.
+	Group *Group `json:"group,omitempty"`
 	// Limits bound what the runner lets through.
 	Limits Limits `json:"limits"`
 	// Weights are fetched before the engine starts; without them, they are mounted already.

@@ -119,6 +119,7 @@ func wrong(s Serve) []string {
 			out = append(out, fmt.Sprintf("engine.env[%d].name %q is not a variable's name", i, e.Name))
 		}
 	}
+	out = append(out, wrongGroup(s.Group)...)
 	return append(append(out, wrongWeights(s.Weights)...), wrongAdapters(s)...)
 }
 

@@ -36,6 +36,9 @@ const (
 	EngineNotStarted Reason = "EngineNotStarted"
 	// EngineExited: the engine ended by itself.
 	EngineExited Reason = "EngineExited"
+	// GroupBroken: another pod that serves the model together with this one was lost; all of
+	// them start again.
+	GroupBroken Reason = "GroupBroken"
 	// OutOfMemory: the kernel killed the engine because the container's memory was used up.
 	OutOfMemory Reason = "OutOfMemory"
 	// DataUnreachable: the data's host did not answer, or with an error of its own. May pass.

@@ -17,6 +17,8 @@ const (
 	Checking Phase = "checking"
 	// Fetching: the weights are brought in from a registry or a hub.
 	Fetching Phase = "fetching"
+	// Gathering: the pod could start its engine and waits for the others of its group.
+	Gathering Phase = "gathering"
 	// Starting: the engine's process runs and its port does not answer.
 	Starting Phase = "starting"
 	// Loading: the engine answers that it is not ready: it loads the model.
@@ -30,7 +32,7 @@ const (
 )
 
 // StartUp lists the phases that a pod passes before it is first ready.
-func StartUp() []Phase { return []Phase{Checking, Fetching, Starting, Loading} }
+func StartUp() []Phase { return []Phase{Checking, Fetching, Gathering, Starting, Loading} }
 
 // Timeline records when each phase was entered. It is safe for concurrent use.
 type Timeline struct {
@@ -50,7 +52,7 @@ func New(now func() time.Time, started time.Time) *Timeline {
 	}
 }
 
-// Enter goes to a phase. Draining is final, and Fetching, Starting and Loading never come
+// Enter goes to a phase. Draining is final, and those of a start never come
 // after Ready: both are ignored then.
 func (t *Timeline) Enter(p Phase) {
 	t.mu.Lock()

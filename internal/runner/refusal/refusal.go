@@ -133,6 +133,14 @@ func Stopping() *Refusal {
 	}
 }
 
+// Follower is a 503 of a pod that computes for another one, which answers.
+func Follower() *Refusal {
+	return &Refusal{
+		Status: http.StatusServiceUnavailable, Type: typeServer, Code: "follower",
+		Message: "This pod computes for the first pod of its Workspace, which answers: ask the Service",
+	}
+}
+
 // BadGateway is a 502 for an engine that did not answer.
 func BadGateway() *Refusal {
 	return &Refusal{

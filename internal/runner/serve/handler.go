@@ -57,16 +57,22 @@ func (s *server) build(base *url.URL) {
 	in := &door{gate: s.gate, limit: c.Limits.MaxInFlight, timeline: s.timeline, metrics: s.metrics}
 
 	mux := http.NewServeMux()
+	mux.HandleFunc("/health", s.health)
+	mux.HandleFunc("/healthz", s.health) // the first releases of the reference
+	mux.HandleFunc("/ready", s.ready)
+	mux.HandleFunc("/", root)
+	s.handler = mux
+	if s.follows() {
+		mux.Handle("/metrics", &metrics.Page{Own: s.metrics, Engine: noMetrics, Log: s.Log})
+		mux.HandleFunc("/chat", func(w http.ResponseWriter, _ *http.Request) { refusal.Detail(w, refusal.Follower()) })
+		mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) { refusal.OpenAI(w, refusal.Follower()) })
+		return
+	}
 	mux.Handle("/chat", s.counted(in.admit(refusal.Detail, legacy)))
 	mux.Handle("/v1/", s.counted(in.admit(refusal.OpenAI, openai)))
 	mux.Handle("/v1/models", s.counted(in.ready(refusal.OpenAI, models)))
 	mux.Handle("/v1/models/", s.counted(in.ready(refusal.OpenAI, models)))
-	mux.HandleFunc("/health", s.health)
-	mux.HandleFunc("/healthz", s.health) // the first releases of the reference
-	mux.HandleFunc("/ready", s.ready)
 	mux.Handle("/metrics", &metrics.Page{Own: s.metrics, Engine: s.engine.Metrics, Log: s.Log})
-	mux.HandleFunc("/", root)
-	s.handler = mux
 }
 
 // root answers GET / as the reference does, and everything else with 404.
@@ -80,7 +86,7 @@ func root(w http.ResponseWriter, r *http.Request) {
 
 // status is the body of GET /health and GET /ready.
 type status struct {
-	// Status is ok, loading, unhealthy or draining.
+	// Status is ok, loading, unhealthy, draining, or follower of a pod that only computes.
 	Status string `json:"status"`
 	// Phase is the phase now.
 	Phase phase.Phase `json:"phase"`
@@ -95,19 +101,23 @@ type status struct {
 	BytesTotal *int64 `json:"bytesTotal,omitempty"`
 }
 
-// health answers 200 only when the engine can answer.
+// health answers 200 only when the engine can answer. A follower's never does, and nobody
+// sends it requests: it is well while it takes part in its group, and the leader tells
+// whether that answers.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	now := s.timeline.Current()
-	s.tell(w, r, now, now == phase.Ready)
+	s.tell(w, r, now, now == phase.Ready || s.follows() && now != phase.Draining)
 }
 
 // ready answers 200 while requests may come: when the engine can answer, and also while
 // a pod that has served drains. A terminating pod is an endpoint only where no other is
 // left; with a failing probe the client would find nobody, with this one it gets an
-// answer within the grace and a 503 that says why after it.
+// answer within the grace and a 503 that says why after it. A follower is ready from the
+// beginning: pods of a StatefulSet are replaced one after another, each when the one before
+// is ready, and a group whose contract has changed becomes ready only when all are replaced.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	now := s.timeline.Current()
-	s.tell(w, r, now, now == phase.Ready || (now == phase.Draining && s.timeline.Served()))
+	s.tell(w, r, now, now == phase.Ready || s.follows() || (now == phase.Draining && s.timeline.Served()))
 }
 
 // tell answers with the phase now and how the pod came there.
@@ -123,11 +133,13 @@ func (s *server) tell(w http.ResponseWriter, r *http.Request, now phase.Phase, g
 	}
 	out := status{Status: "loading", Phase: now, Model: s.Contract.Model.ID, StartUp: parts, InFlight: s.gate.InFlight()}
 	out.BytesDone, out.BytesTotal = s.fetched.bytes(s.Fetch != nil)
-	switch now {
-	case phase.Ready:
-		out.Status = "ok"
-	case phase.Unhealthy, phase.Draining:
+	switch {
+	case now == phase.Draining || now == phase.Unhealthy:
 		out.Status = string(now)
+	case s.follows():
+		out.Status = "follower"
+	case now == phase.Ready:
+		out.Status = "ok"
 	}
 	code := http.StatusServiceUnavailable
 	if good {

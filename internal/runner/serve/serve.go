@@ -54,6 +54,8 @@ type Options struct {
 	MemoryKills func() int
 	// Reap collects children other than the engine, whose process id it gets; nil does nothing.
 	Reap func(enginePid int)
+	// Group is the pod's part in a group; nil where the contract has none.
+	Group *Group
 	// Version is the runner's own.
 	Version string
 	// Log receives the runner's own messages.
@@ -70,6 +72,8 @@ type server struct {
 	handler  http.Handler
 	process  *process.Process
 	fetched  fetched
+	// peers are the other pods of a group, or nil.
+	peers peers
 }
 
 // headerPatience bounds how long a client may take to send its headers.
@@ -89,11 +93,13 @@ func Run(ctx context.Context, o Options) error {
 		Handler: s.handler, ReadHeaderTimeout: headerPatience,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
-	broken := make(chan error, 1)
+	broken := make(chan error, 2)
 	go func() { broken <- web.Serve(o.Listener) }()
 	o.Log.Info("port opened", "address", o.Listener.Addr().String(), "workspace", o.Contract.Workspace, "model", o.Contract.Model.ID)
 
+	stopPeers := s.meet(ctx, broken)
 	err = s.live(ctx, broken)
+	stopPeers()
 	return errors.Join(err, finish(ctx, web))
 }
 
@@ -115,13 +121,25 @@ func (s *server) live(ctx context.Context, broken <-chan error) error {
 	if end := s.checkFiles(); end != nil {
 		return end
 	}
+	if stopped, err := s.gather(ctx); stopped || err != nil {
+		return err
+	}
 	kills := s.MemoryKills()
 	if end := s.startEngine(); end != nil {
 		return end
 	}
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	go s.watch(watching)
+	if s.follows() {
+		go s.watchLeader(watching)
+	} else {
+		go s.watch(watching)
+	}
+	return s.serve(ctx, broken, kills)
+}
+
+// serve waits for what ends the run of an engine.
+func (s *server) serve(ctx context.Context, broken <-chan error, kills int) error {
 	for {
 		select {
 		case sig := <-s.Signals:
@@ -135,6 +153,8 @@ func (s *server) live(ctx context.Context, broken <-chan error) error {
 			return s.drain(ctx, kills)
 		case <-s.process.Done():
 			return s.engineEnded(kills)
+		case <-s.groupEnded():
+			return s.groupLost(ctx, kills)
 		case err := <-broken:
 			_, stopErr := s.process.Stop(s.StopPatience)
 			return s.end(ending.Internal, errors.Join(fmt.Errorf("serve HTTP: %w", err), stopErr).Error())
@@ -180,12 +200,13 @@ func (s *server) startEngine() *ending.Ending {
 		env = append(env, e.Name+"="+e.Value) // of two with one name, the later counts
 	}
 	var err error
-	s.process, err = process.Start(process.Spec{Command: c.Command, Env: env, Stdout: s.Stdout, Stderr: s.Stderr})
+	command := s.Contract.CommandAt(s.place())
+	s.process, err = process.Start(process.Spec{Command: command, Env: env, Stdout: s.Stdout, Stderr: s.Stderr})
 	if err != nil {
 		return s.final(ending.EngineNotStarted, err.Error())
 	}
 	s.timeline.Enter(phase.Starting)
-	s.Log.Info("engine started", "engine", c.Name, "pid", s.process.Pid(), "command", c.Command)
+	s.Log.Info("engine started", "engine", c.Name, "pid", s.process.Pid(), "command", command)
 	if s.Reap != nil {
 		go s.Reap(s.process.Pid())
 	}

@@ -28,6 +28,7 @@ func (s *server) drain(ctx context.Context, kills int) error {
 			}
 		}
 	}
+	s.takeLeave(ctx)
 	s.gate.Close()
 	if n := s.gate.InFlight(); n > 0 {
 		s.Log.Warn("requests in flight are cut", "requests", n, "limitSeconds", s.Contract.Limits.DrainSeconds)
