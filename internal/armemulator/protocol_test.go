@@ -69,6 +69,22 @@ func TestAPoolIsMadeAndRemoved(t *testing.T) {
 	}
 }
 
+func TestGPUsOfAMDs(t *testing.T) {
+	t.Parallel()
+	a := start(t, armemulator.Options{})
+	pool := gpuPool()
+	pool.Properties.VMSize = to.Ptr("Standard_ND96isr_MI300X_v5")
+	a.created("kamd", pool)
+	there := a.Machines.There()
+	if len(there) != 1 || there[0].GPUs != 8 || there[0].GPUResource != "amd.com/gpu" {
+		t.Fatalf("machines: %+v", there)
+	}
+	labels := there[0].Labels
+	if labels["amd.com/gpu.product-name"] != "AMD_Instinct_MI300X" || labels["amd.com/gpu.vram"] != "192G" || labels["nvidia.com/gpu.product"] != "" {
+		t.Errorf("labels %v", labels)
+	}
+}
+
 func TestAMachineLooksAsAzureMakesIt(t *testing.T) {
 	t.Parallel()
 	a := start(t, armemulator.Options{})

@@ -60,9 +60,13 @@ func knownSizes(table *instance.Table, added []Size) map[string]Size {
 	for _, name := range table.Names("azure") {
 		t, _ := table.Lookup(name)
 		shape := t.Shape()
+		memory := int(shape.Memory >> 20)
+		if t.Target != "" {
+			memory = int(t.MemoryGiB * 1024) // AMD's labeller tells it whole
+		}
 		add(Size{
 			Name: t.SoldAs(), VCPUs: t.CPUs, GPUs: t.GPUs, Product: strings.ReplaceAll(t.GPU, " ", "-"),
-			MemoryMiB: int(shape.Memory >> 20), Capability: t.Capability, Target: t.Target, Retired: t.Retired,
+			MemoryMiB: memory, Capability: t.Capability, Target: t.Target, Retired: t.Retired,
 		})
 	}
 	for _, s := range added {

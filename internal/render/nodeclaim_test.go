@@ -29,6 +29,7 @@ func nodes() map[string]render.Node {
 	}
 	return map[string]render.Node{
 		"gpu": {Workspace: ws, InstanceType: "Standard_NC6s_v3", GPUs: 1, Disk: 160 * model.GiB},
+		"amd": {Workspace: ws, InstanceType: "Standard_ND96isr_MI300X_v5", GPUs: 8, Resource: model.ResourceAMD, Disk: 288 * model.GiB},
 		"cpu": {
 			Workspace: ws, Ordinal: 1, Attempt: 2, InstanceType: "Standard_D4s_v5", Disk: 64 * model.GiB,
 			CapacityTypes: []string{"spot", "on-demand"}, ImageFamily: "azurelinux",

@@ -1,6 +1,7 @@
 package nodeclaim
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -247,6 +248,21 @@ func TestWhatANodeLacks(t *testing.T) {
 		if reason != c.want || (message == "") != (c.want == "") {
 			t.Errorf("%s: it lacks %q (%s), want %q", name, reason, message, c.want)
 		}
+	}
+}
+
+func TestWhatGPUsATypeHasSaysItsOffer(t *testing.T) {
+	t.Parallel()
+	storage := func(c *nodeclaim.NodeClaim) {
+		c.Spec.Resources.Requests = corev1.ResourceList{"storage": resource.MustParse("1Ti")}
+	}
+	amd := node.Offer{GPUs: 8, Capacity: corev1.ResourceList{"cpu": resource.MustParse("96"), "amd.com/gpu": resource.MustParse("8")}}
+	if reason, message := lacks(claim("ws1", storage), joined(scene()), amd); reason != nodeclaim.ReasonGPUNotReady || !strings.Contains(message, "0 of 8 amd.com/gpu") {
+		t.Errorf("a node without its GPUs of AMD's lacks %q: %s", reason, message)
+	}
+	whole := func(n *corev1.Node) { n.Status.Allocatable["amd.com/gpu"] = resource.MustParse("8") }
+	if reason, message := lacks(claim("ws1", storage), joined(scene(), whole), amd); reason != "" {
+		t.Errorf("a node with its GPUs of AMD's lacks %q: %s", reason, message)
 	}
 }
 

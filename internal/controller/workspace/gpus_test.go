@@ -245,6 +245,23 @@ func TestBetterGPUsAreLeftToThoseWhoHadThem(t *testing.T) {
 	}
 }
 
+func TestANodeWithGPUsOfAMDsIsAskedFor(t *testing.T) {
+	t.Parallel()
+	ws := workspace(testkit.InstanceType("Standard_ND96isr_MI300X_v5"), testkit.Preset("llama-3.3-70b-instruct"))
+	d := planner(t).decide(demanded(ws, nil))
+	if d.accepted.Status != metav1.ConditionTrue {
+		t.Fatal(d.accepted.Message)
+	}
+	asked := render.NodeClaim(d.wish.node).Spec.Resources.Requests
+	if gpus := asked["amd.com/gpu"]; gpus.Value() != 8 || len(asked) != 2 {
+		t.Errorf("it asks for %v", asked)
+	}
+	ws.Resource.InstanceType = "Standard_NG32ads_V620_v1"
+	if d := planner(t).decide(demanded(ws, nil)); d.accepted.Reason != v1beta1.ReasonDoesNotFit || !strings.Contains(d.accepted.Message, `instance type "Standard_NG32ads_V620_v1", AMD Radeon PRO V620, are gfx1030`) {
+		t.Errorf("%s: %s", d.accepted.Reason, d.accepted.Message)
+	}
+}
+
 func TestOnlyGPUsOfAPodAreKept(t *testing.T) {
 	t.Parallel()
 	ask := func(gpus string) corev1.ResourceRequirements {
