@@ -27,6 +27,8 @@ done
 render defaults
 for image in operator runner llamacpp gate tuner tuner-gpu; do has defaults "registry.local:5000/kaito/$image:dev"; done
 has defaults "--vllm-image=vllm/vllm-openai:v0.33.0"
+has defaults "--vllm-rocm-image=vllm/vllm-openai-rocm:v0.33.0"
+has defaults "--amd-groups=109"
 has defaults "--hub-endpoint=https://huggingface.co"
 lacks defaults "--hub-m"
 render mirrors --set 'hub.mirrors={https://mirror.example,http://other.example:8080}' --set hub.models=false

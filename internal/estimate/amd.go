@@ -28,7 +28,7 @@ func withMXFP4() []string { return []string{"gfx942", "gfx950"} }
 // names are those of a model's configuration: methods, and formats of compressed-tensors.
 func onROCm(quantisation string) []string {
 	switch strings.ToLower(quantisation) {
-	case "", "awq", "auto_awq", "gptq", "auto_gptq", "compressed-tensors", "pack-quantized", "int-quantized", "naive-quantized", "quark", "inc", "torchao":
+	case "", "awq", "auto_awq", "awq_marlin", "gptq", "auto_gptq", "compressed-tensors", "pack-quantized", "int-quantized", "naive-quantized", "quark", "inc", "torchao":
 		return targets()
 	case "fp8", "fbgemm_fp8", "float-quantized", "deepseek_v4_fp8", "modelopt", "mxfp8", "modelopt_mxfp8":
 		return withFP8()
