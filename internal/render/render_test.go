@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,6 +133,20 @@ func TestAChangeOfTheContractRollsThePods(t *testing.T) {
 	}
 	if before.Annotations[key] == after.Annotations[key] {
 		t.Error("an observer would take the status of the old template for that of the new one")
+	}
+}
+
+// A model of the user's own is on no hub, and the runner and its clients call it by its id.
+func TestTheRunnerReadsTheContractOfAModelOnNoHub(t *testing.T) {
+	t.Parallel()
+	s := serving(t, filepath.Join("testdata", "adapters", "input.yaml"))
+	s.Model.HubID = ""
+	got, err := contract.Parse([]byte(render.RunnerConfig(s).Data[filepath.Base(contract.ConfigFile)]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Model.ID != s.Model.ID || got.AdapterBase == nil || got.AdapterBase.HubID != s.Model.ID || slices.Contains(got.Model.Aliases, "") {
+		t.Errorf("it is called %+v, and the base of adapters %+v", got.Model, got.AdapterBase)
 	}
 }
 
