@@ -45,7 +45,7 @@ func TestPutsAreRefusedAsAzureDoes(t *testing.T) {
 			code: "ErrCode_InsufficientVCPUQuota", status: 400, says: "Insufficient vcpu quota requested 48, remaining 30 for family StandardNCADSA100v4Family for region eastus",
 		},
 		"a quota of zero":              {pool: size("Standard_NC40ads_H100_v5"), code: "ErrCode_InsufficientVCPUQuota", status: 400, says: "requested 40, remaining 0"},
-		"more than the region's quota": {pool: size("Standard_ND96asr_A100_v4"), code: "ErrCode_InsufficientVCPUQuota", status: 400, says: "left regional vcpu quota 90, requested quota 96"},
+		"more than the region's quota": {pool: size("Standard_ND96asr_v4"), code: "ErrCode_InsufficientVCPUQuota", status: 400, says: "left regional vcpu quota 90, requested quota 96"},
 		"more than the quota of spot machines": {pool: func(p *aks.ManagedClusterAgentPoolProfileProperties) {
 			p.ScaleSetPriority = to.Ptr(aks.ScaleSetPrioritySpot)
 		}, code: "ErrCode_InsufficientVCPUQuota", status: 400, says: "lowPriorityCores"},

@@ -28,7 +28,7 @@ func tune(m model.Model, load model.TuneLoad, nodes []model.NodeShape) (model.Tu
 		switch {
 		case err != nil && closest == nil:
 			closest = err // the largest node comes first
-		case err == nil && trainsBetter(plan, best):
+		case err == nil && TrainsBetter(plan, best):
 			best = plan
 		}
 	}
@@ -69,9 +69,9 @@ func TuneOnNode(m model.Model, load model.TuneLoad, node model.NodeShape) (model
 	return plan, nil
 }
 
-// trainsBetter is true for a GPU before a CPU, then for what computes nothing twice,
+// TrainsBetter is true for a GPU before a CPU, then for what computes nothing twice,
 // then for more CPU.
-func trainsBetter(a, b model.TunePlan) bool {
+func TrainsBetter(a, b model.TunePlan) bool {
 	once := func(p model.TunePlan) int {
 		if p.Recompute {
 			return 0

@@ -168,19 +168,27 @@ func (ask Ask) compare(a, b Plan) int {
 		}
 		return -p.Context
 	}
-	if len(a.Place.Nodes) > 0 && len(b.Place.Nodes) > 0 && estimate.Better(a.Plan, b.Plan) != estimate.Better(b.Plan, a.Plan) {
-		// Of nodes that are there the operator takes what can do the most: they are paid for.
-		if estimate.Better(a.Plan, b.Plan) {
-			return -1
-		}
-		return 1
-	}
 	return cmp.Or(
+		servesSooner(a, b),
 		cmp.Compare(wanted(a), wanted(b)),
 		dearer(a.Hour, b.Hour),
 		cmp.Compare(a.Plan.Nodes, b.Plan.Nodes),
 		smaller(a.Type, b.Type),
 	)
+}
+
+// servesSooner puts first, of nodes that are there, what the operator would take: what can do
+// the most, for they are paid for.
+func servesSooner(a, b Plan) int {
+	switch {
+	case len(a.Place.Nodes) == 0 || len(b.Place.Nodes) == 0:
+		return 0
+	case estimate.Better(a.Plan, b.Plan):
+		return -1
+	case estimate.Better(b.Plan, a.Plan):
+		return 1
+	}
+	return 0
 }
 
 // smaller puts the type first that has the fewest GPUs, the least memory of GPUs, and the

@@ -68,10 +68,23 @@ func Train(ask TrainAsk, types *instance.Table) TrainAnswer {
 		a.Plans = append(a.Plans, plan)
 	}
 	slices.SortStableFunc(a.Plans, func(x, y TrainPlan) int {
-		return cmp.Or(cmp.Compare(y.Load.Length, x.Load.Length), dearer(x.Hour, y.Hour), smaller(x.Type, y.Type))
+		return cmp.Or(cmp.Compare(y.Load.Length, x.Load.Length), trainsSooner(x, y), dearer(x.Hour, y.Hour), smaller(x.Type, y.Type))
 	})
 	slices.SortStableFunc(a.Refusals, byType)
 	return a
+}
+
+// trainsSooner puts first, of nodes that are there, what the operator would take.
+func trainsSooner(x, y TrainPlan) int {
+	switch {
+	case len(x.Nodes) == 0 || len(y.Nodes) == 0:
+		return 0
+	case estimate.TrainsBetter(x.TunePlan, y.TunePlan):
+		return -1
+	case estimate.TrainsBetter(y.TunePlan, x.TunePlan):
+		return 1
+	}
+	return 0
 }
 
 // on plans for one place, or says why nothing fits, as the controller says it before the

@@ -23,6 +23,9 @@ const (
 // document is what -o json and -o yaml print. Its fields are a promise, described in
 // docs/sizing.md: new ones may come, none goes or changes its meaning.
 type document struct {
+	// Notes are what stands above the table: whether a Workspace would be accepted, and what of
+	// it has no effect.
+	Notes    []string          `json:"notes,omitempty"`
 	Model    documentModel     `json:"model"`
 	Asked    documentAsked     `json:"asked"`
 	Currency string            `json:"currency,omitempty"`
@@ -110,9 +113,10 @@ type documentTerm struct {
 	Unit  string `json:"unit,omitempty"`
 }
 
-func (o options) document(ask sizing.Ask, a sizing.Answer) document {
+func (o options) document(ask sizing.Ask, a sizing.Answer, notes []string) document {
 	m := ask.Model
 	d := document{
+		Notes: notes,
 		Model: documentModel{
 			ID: m.ID, HubID: m.HubID, Context: m.Context,
 			HFBytes: int64(m.Forms[model.FormHF].Size), GGUFBytes: int64(m.Forms[model.FormGGUF].Size),

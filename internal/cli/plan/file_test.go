@@ -113,3 +113,22 @@ func TestBadManifests(t *testing.T) {
 		t.Errorf("says %v", err)
 	}
 }
+
+// A manifest is a stranger's: whatever it holds, it is read or refused with its name.
+func FuzzReadManifest(f *testing.F) {
+	good := strings.ReplaceAll(serving, "TYPE", "Standard_NC24ads_A100_v4")
+	for _, seed := range []string{good, tuned("g5.xlarge", "lora"), good + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\n", "a: [", "- a", "&a [*a]", "---\n---\n", "\x00"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := readManifest("w.yaml", data)
+		switch {
+		case err != nil && !strings.Contains(err.Error(), "w.yaml"):
+			t.Errorf("the error %q does not name the file", err)
+		case err == nil && m.workspace == nil:
+			t.Error("nothing is read, and nothing said")
+		case err == nil:
+			_ = whole(m.workspace)
+		}
+	})
+}

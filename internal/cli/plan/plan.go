@@ -258,7 +258,7 @@ func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizin
 	case o.manifest:
 		out = sh.Err
 	case o.output != outputTable:
-		return writeDocument(out, o.output, o.document(ask, answer))
+		return writeDocument(out, o.output, o.document(ask, answer, notes))
 	}
 	page := &page{}
 	for _, note := range notes {

@@ -12,6 +12,8 @@ import (
 
 // trainingDocument is what -o json and -o yaml print of a tuning.
 type trainingDocument struct {
+	// Notes are what stands above the table.
+	Notes    []string          `json:"notes,omitempty"`
 	Model    string            `json:"model"`
 	Currency string            `json:"currency,omitempty"`
 	Plans    []trainingPlan    `json:"trainings"`
@@ -58,7 +60,7 @@ func trainMemory(p sizing.TrainPlan) (memory model.TuneMemory, of string) {
 
 func (o options) writeTraining(sh shell.Shell, name string, read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices, notes []string) error {
 	if o.output != outputTable {
-		if err := writeDocument(sh.Out, o.output, o.trainingDocument(read, a, prices)); err != nil {
+		if err := writeDocument(sh.Out, o.output, o.trainingDocument(read, a, prices, notes)); err != nil {
 			return err
 		}
 	} else {
@@ -128,8 +130,8 @@ func (p *page) trainingTable(plans []sizing.TrainPlan, prices sizing.Prices) {
 	}
 }
 
-func (o options) trainingDocument(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices) trainingDocument {
-	d := trainingDocument{Model: read.Model.ID, Currency: prices.Currency, Plans: []trainingPlan{}, Refusals: refused(a.Refusals)}
+func (o options) trainingDocument(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices, notes []string) trainingDocument {
+	d := trainingDocument{Notes: notes, Model: read.Model.ID, Currency: prices.Currency, Plans: []trainingPlan{}, Refusals: refused(a.Refusals)}
 	for _, p := range a.Plans {
 		m, of := trainMemory(p)
 		one := trainingPlan{
