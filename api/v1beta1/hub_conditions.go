@@ -47,8 +47,9 @@ func orNear(repository string, near []string) string {
 }
 
 // HubNotAnswering says that the hub does not answer, or wants fewer requests; it is asked again.
-func HubNotAnswering(reason, why string) metav1.Condition {
-	return AcceptedUnknown(reason, "%s; it is asked again by itself", sentence(why))
+// Without a hub a name that is misspelt cannot be told from one of a model that only the hub has.
+func HubNotAnswering(reason, repository, why string, near []string) metav1.Condition {
+	return AcceptedUnknown(reason, "%s; it is asked again by itself%s", sentence(why), orNear(repository, near))
 }
 
 // ModelUnusable says why a model of the hub cannot be run.

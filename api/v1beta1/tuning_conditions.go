@@ -104,6 +104,12 @@ func AcceptedTuning(model string, notes ...string) metav1.Condition {
 	return accepted(fmt.Sprintf("Model %q can be tuned on this data set, and served afterwards", model), notes)
 }
 
+// OnlyCatalogTunes says that a model of the hub, which can be served, cannot be tuned as it is.
+func OnlyCatalogTunes(model string) metav1.Condition {
+	return Refused(ReasonNotTunable, "Model %q, which tuning.preset names, is in no catalog, and which of its layers an adapter may change is not known: "+
+		"add it to a catalog with tuning.targets (a ConfigMap with the label %s), or choose a model of the catalog", model, LabelCatalog)
+}
+
 // NotTunable says which models can be tuned.
 func NotTunable(model string, tunable []string) metav1.Condition {
 	return Refused(ReasonNotTunable, "Model %q, which tuning.preset names, cannot be tuned by this version: choose one of %s", model, strings.Join(tunable, ", "))

@@ -96,11 +96,14 @@ func OriginNotes(models *catalog.Catalog, m model.Model) []string {
 
 // FindTunable finds the model of a tuning and what is known of tuning it.
 func FindTunable(models *catalog.Catalog, ws *v1beta1.Workspace) (model.Model, *Objection) {
-	found, no := FindModel(models, ws.Tuning.Preset.Name)
+	name := ws.Tuning.Preset.Name
+	found, no := FindModel(models, name)
 	if no == nil {
 		no = Tunable(models, found)
 	}
 	switch {
+	case no != nil && no.Condition.Reason == v1beta1.ReasonModelNotFound && catalog.IsHubID(name) && len(models.Near(name)) == 0:
+		return found, object(v1beta1.OnlyCatalogTunes(name))
 	case no != nil:
 		return found, no
 	case ws.Name == engine.ServedID(found):

@@ -9,11 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"kaito.sh/kaito/api/v1beta1"
+	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/cli/shell"
+	"kaito.sh/kaito/internal/engine"
 	"kaito.sh/kaito/internal/instance"
 	"kaito.sh/kaito/internal/sizing"
 )
@@ -117,6 +120,30 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("workspace %q would not be accepted, %s: %s", e.Name, e.Reason, e.Message)
 }
 
+// over puts the catalogs that stand beside the Workspace before the models that are known.
+func (m manifest) over(models *catalog.Catalog) *catalog.Catalog {
+	var own []catalog.Source
+	for name, c := range m.configs {
+		if c.Labels[v1beta1.LabelCatalog] == "true" {
+			own = append(own, catalog.Source{Place: fmt.Sprintf("ConfigMap %q", name), Files: c.Data})
+		}
+	}
+	if len(own) == 0 {
+		return models
+	}
+	return models.With(own, engine.CheckFacts)
+}
+
+// refusedOf is what the controller would say. It asks the hub about a model that no catalog
+// has; nothing is asked here, so that is said with what helps.
+func refusedOf(ws *v1beta1.Workspace, c metav1.Condition) error {
+	name := sizing.Preset(ws).Name
+	if ws.Tuning == nil && c.Reason == v1beta1.ReasonModelNotFound && catalog.IsHubID(name) {
+		return fmt.Errorf("workspace %q: no catalog has %q; the operator would ask the hub what it is: write that down with `kaito model import %s > FILE`, and plan with --catalog FILE", ws.Name, name, name)
+	}
+	return &RefusedError{Name: ws.Name, Reason: c.Reason, Message: c.Message}
+}
+
 // runFile plans what the controller would for the Workspace of a file.
 func (o options) runFile(cmd *cobra.Command, sh shell.Shell, known facts) error {
 	data, err := readFile("manifest", o.file)
@@ -137,9 +164,10 @@ func (o options) runFile(cmd *cobra.Command, sh shell.Shell, known facts) error 
 	} else {
 		config = ws.Inference.Config
 	}
+	known.models = m.over(known.models)
 	read, no := sizing.Read(sizing.Facts{Models: known.models, Types: known.types}, ws, m.configs[config])
 	if no != nil {
-		return &RefusedError{Name: ws.Name, Reason: no.Condition.Reason, Message: no.Condition.Message}
+		return refusedOf(ws, no.Condition)
 	}
 	var types []instance.Type
 	var nodes []sizing.Place

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -109,14 +110,22 @@ func TestAModelOfTheHubOnARealAPIServer(t *testing.T) {
 	runsAt(t, c, ws, moved)
 
 	// Back to the catalog nothing of the hub is left.
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(ws), ws); err != nil {
-		t.Fatal(err)
-	}
-	ws.Inference.Preset.Name = "smollm2-135m-instruct"
-	if err := c.Update(t.Context(), ws); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, c, ws, func() { ws.Inference.Preset.Name = "smollm2-135m-instruct" })
 	eventually(t, "what was kept is removed", func() bool { return apierrors.IsNotFound(c.Get(t.Context(), client.ObjectKeyFromObject(pin), pin)) })
+}
+
+// edit changes a Workspace as it stands now, whatever the operator writes meanwhile.
+func edit(t *testing.T, c client.Client, ws *v1beta1.Workspace, change func()) {
+	t.Helper()
+	if err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(ws), ws); err != nil {
+			return err
+		}
+		change()
+		return c.Update(t.Context(), ws)
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // annotate sets an annotation.
@@ -198,10 +207,7 @@ func TestAGatedModelIsReadWhereItsTokenIs(t *testing.T) {
 	says(t, c, ws, v1beta1.ConditionAccepted, "modelAccessSecret")
 
 	create(t, c, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ws.Namespace, Name: "hub"}, StringData: map[string]string{"HF_TOKEN": hubtest.Token}})
-	ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{ModelAccessSecret: "hub"}
-	if err := c.Update(t.Context(), ws); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, c, ws, func() { ws.Inference.Preset.PresetOptions = &v1beta1.PresetOptions{ModelAccessSecret: "hub"} })
 	job := child(t, c, ws.Namespace, "chat-facts", &batchv1.Job{})
 	is(t, c, ws, v1beta1.ConditionAccepted, v1beta1.ReasonResolvingModel)
 	if !metav1.IsControlledBy(job, ws) || job.Spec.Template.Spec.Volumes[0].Secret.SecretName != "hub" {

@@ -188,8 +188,8 @@ func (p Planner) readInVain(t *thought, why string) {
 	said := lastEnding(t.hub.pods)
 	repository := t.hub.ask.repository
 	if said == nil {
-		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubUnreachable,
-			fmt.Sprintf("The pod that reads what %s is, with Secret %q, ended without a result: %s", repository, sizing.Options(t.ws).ModelAccessSecret, why))
+		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubUnreachable, repository,
+			fmt.Sprintf("The pod that reads what %s is, with Secret %q, ended without a result: %s", repository, sizing.Options(t.ws).ModelAccessSecret, why), nil)
 		return
 	}
 	near := p.Catalog.Near(repository)
@@ -199,7 +199,7 @@ func (p Planner) readInVain(t *thought, why string) {
 	case ending.WeightsNotFound:
 		t.accepted, t.final = v1beta1.HubModelNotFound(repository, said.Message, near), true
 	case ending.WeightsUnreachable:
-		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubUnreachable, said.Message)
+		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubUnreachable, repository, said.Message, nil)
 	default:
 		t.accepted, t.final = v1beta1.ModelUnusable(said.Message), true
 	}

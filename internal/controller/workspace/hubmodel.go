@@ -227,9 +227,9 @@ func (p Planner) notFound(t *thought, f resolver.Failure) (done bool) {
 	case resolver.Unusable:
 		t.accepted, t.final = v1beta1.ModelUnusable(f.Message), true
 	case resolver.Limited:
-		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubRateLimited, f.Message)
+		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubRateLimited, t.hub.ask.repository, f.Message, near)
 	case resolver.Unreachable:
-		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubUnreachable, f.Message)
+		t.accepted = v1beta1.HubNotAnswering(v1beta1.ReasonHubUnreachable, t.hub.ask.repository, f.Message, near)
 	}
 	return true
 }

@@ -206,6 +206,11 @@ func TestWhatTheHubSaysBecomesACondition(t *testing.T) {
 			nil,
 			metav1.ConditionUnknown, v1beta1.ReasonHubUnreachable, "Hub.example does not answer; it is asked again by itself", v1beta1.StatePending,
 		},
+		"a hub that does not answer about a name that nearly is one of the catalog": {
+			resolver.Failure{Why: resolver.Unreachable, Message: "hub.example does not answer"},
+			testkit.Preset("microsoft/Phi-4-mini-instrct"),
+			metav1.ConditionUnknown, v1beta1.ReasonHubUnreachable, "or did you mean phi-4-mini-instruct", v1beta1.StatePending,
+		},
 		"a hub that wants fewer requests": {
 			resolver.Failure{Why: resolver.Limited, Message: "Too many requests"},
 			nil,

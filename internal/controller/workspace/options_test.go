@@ -96,13 +96,7 @@ func TestInferenceOptionsOnARealAPIServer(t *testing.T) {
 		eventually(t, "there is a server", func() bool { before = hash(); return before != "" })
 		annotate := func(annotations map[string]string) {
 			t.Helper()
-			if err := c.Get(t.Context(), client.ObjectKeyFromObject(ws), ws); err != nil {
-				t.Fatal(err)
-			}
-			ws.Annotations = annotations
-			if err := c.Update(t.Context(), ws); err != nil {
-				t.Fatal(err)
-			}
+			edit(t, c, ws, func() { ws.Annotations = annotations })
 		}
 		annotate(map[string]string{v1beta1.AnnotationContext: "512", v1beta1.AnnotationConcurrency: "3"})
 		eventually(t, "three requests share 1536 tokens", func() bool { return serves("--ctx-size", "1536") && serves("--parallel", "3") })
