@@ -204,7 +204,7 @@ func (p Planner) pinNow(t *thought, found model.Model, commit string) (done bool
 // takePin goes on with a pin.
 func (t *thought) takePin(pin render.Pin, found model.Model, notes ...string) (done bool) {
 	t.facts.pin = &pin
-	t.model = found
+	t.model = engine.Served(found)
 	t.notes = append(sizing.Notes(t.ws), fmt.Sprintf("its facts are those of %s at commit %s", pin.Repository, pin.Commit))
 	t.notes = append(t.notes, notes...)
 	t.accepted = v1beta1.Accepted(found.ID, t.notes...)

@@ -384,3 +384,17 @@ func TestForeignCodeRunsOnlyByAnnotation(t *testing.T) {
 		t.Errorf("a setting that forbids it is refused: %+v", c)
 	}
 }
+
+// A hub has models of which no engine has code: that is said before anything is made.
+func TestAHubModelWithoutCodeIsRefused(t *testing.T) {
+	t.Parallel()
+	facts := onHub(aCommit)
+	facts.Model.Architectures = []string{"OddForCausalLM"}
+	facts.Model.Forms = map[model.Form]model.Weights{model.FormHF: {Size: 1 << 20, Hub: &model.Hub{Repository: "o/Tiny-Chat", Revision: aCommit}}}
+	s := hubStory(t)
+	s.answer = resolver.Answer{Facts: &facts}
+	if s.pass().last.serving != nil {
+		t.Errorf("it is served: %+v", s.last.serving)
+	}
+	s.says(metav1.ConditionFalse, v1beta1.ReasonDoesNotFit, "OddForCausalLM")
+}
