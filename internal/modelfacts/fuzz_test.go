@@ -57,7 +57,7 @@ func holds(t *testing.T, m model.Model) {
 				GPUs: model.GPUs{Count: count, Product: "GPU", Memory: each, Capability: model.Capability{Major: 9}},
 			}
 			if p, err := estimate.OnGPU(m, model.Wish{}, node); err == nil {
-				if total := p.GPU.Memory.Total(); total > each*model.Bytes(count) || p.Context < 1 || p.Context > m.Context || p.Slots < 1 {
+				if total := p.GPU.Memory.Total(); total > each*model.Bytes(count*p.Nodes) || p.Context < 1 || p.Context > m.Context || p.Slots < 1 {
 					t.Errorf("a plan for %s on %d × %s of %+v: %+v", total, count, each, m, p)
 				}
 			}

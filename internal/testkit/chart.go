@@ -23,6 +23,7 @@ import (
 // the cluster as one of its service accounts, with them alone. Values are as for helm --set.
 func (s *Server) WithRightsOf(t *testing.T, chart, namespace, account string, values ...string) *rest.Config {
 	t.Helper()
+	s.start(t) // and skips the test where its programs are not there
 	args := []string{"template", "kaito", chart, "--namespace", namespace}
 	for _, value := range values {
 		args = append(args, "--set", value)

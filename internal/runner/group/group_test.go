@@ -51,7 +51,8 @@ func TestTheRoll(t *testing.T) {
 			{0, from(1, "a", Waiting), false, ""}, {1, from(1, "c", Waiting), false, ""}, {2, from(2, "b", Waiting), true, ""}, {3, from(1, "c", Running), true, ""},
 		}, "", 1},
 		"another process after the start ends the group": {true, []said{
-			{0, from(1, "a", Waiting), false, ""}, {1, from(2, "b", Waiting), true, ""},
+			{0, from(1, "a", Waiting), false, ""},
+			{1, from(2, "b", Waiting), true, ""},
 			{2, from(1, "c", Preparing), false, "the pod at place 1 of the group has started again: all of them start again together"},
 		}, "", 0},
 		"silence after the start ends the group": {true, []said{
