@@ -106,7 +106,7 @@ func agreements() map[string]agreement {
 		"a flag that contradicts":              {with(settings("Standard_NC24ads_A100_v4", "phi-4", "vllm: {max-model-len: 4096}"), context+": '8192'"), "", v1beta1.ReasonInvalidAnnotation},
 		"requests that do not fit":             {with(on("g5.xlarge", preset("phi-4-mini-instruct")), concurrency+": '16000'"), "", v1beta1.ReasonDoesNotFit},
 		"a flag's context beyond the model's":  {settings("Standard_NC24ads_A100_v4", "phi-4", "vllm: {max-model-len: 99999}"), "", v1beta1.ReasonDoesNotFit},
-		"a model that does not fit":            {on("g5.xlarge", preset("qwen2.5-coder-32b-instruct")), "", v1beta1.ReasonDoesNotFit},
+		"a model that does not fit":            {on("g5.xlarge", preset("deepseek-r1-0528")), "", v1beta1.ReasonDoesNotFit},
 		"a GPU that is too old":                {on("Standard_NC4as_T4_v3", preset("gpt-oss-20b")), "", v1beta1.ReasonDoesNotFit},
 		"a model without a form for a CPU":     {on("Standard_D4s_v5", preset("phi-4")), "", v1beta1.ReasonDoesNotFit},
 		"a wrong capacity type":                {with(on("Standard_D4s_v5", preset("smollm2-135m-instruct")), "kaito.sh/capacity-type: cheap"), "", v1beta1.ReasonInvalidAnnotation},
