@@ -22,7 +22,7 @@ func largest(kind model.AttentionKind) model.Model {
 // amounts that can be read, and never fit because a product has turned round.
 func TestNothingOverflows(t *testing.T) {
 	t.Parallel()
-	node := gpuNode(16, "X", 1<<20, 9, 0)
+	node := gpuNode(1<<10, "X", 1<<20, 9, 0)
 	for _, kind := range []model.AttentionKind{model.AttentionFull, model.AttentionLatent, model.AttentionSliding, model.AttentionHybrid} {
 		m := largest(kind)
 		for _, size := range []model.Bytes{1, 1 << 48} {

@@ -92,7 +92,7 @@ func gpusTooSmall(m model.Model, wish model.Wish, node model.NodeShape, room roo
 		has += fit.memory.KVCache
 	}
 	cost := costOn(m, wish, l)
-	cache := model.Bytes(l.all()) * cost.of(context)
+	cache := times(model.Bytes(l.all()), cost.of(context))
 	assumed = slices.Sorted(slices.Values(append(assumed, endsAssumed(m, l.stages())...)))
 	return &GPUsTooSmallError{
 		Model: m.ID, Node: node.Name, Nodes: l.nodes, GPUs: l.gpus(), Product: node.GPUs.Product, Slice: node.GPUs.Slice,
