@@ -74,7 +74,7 @@ func groupContract(s Serving) *contract.Group {
 		return nil
 	}
 	return &contract.Group{
-		Size: s.Plan.Nodes, Leader: leaderHost(s.Workspace), MasterFlag: g.MasterFlag, PlaceFlag: g.PlaceFlag, FollowerArgs: g.Followers,
+		Size: s.Plan.Nodes, Leader: leaderHost(s.Workspace), Port: contract.GroupPort, MasterFlag: g.MasterFlag, PlaceFlag: g.PlaceFlag, FollowerArgs: g.Followers,
 	}
 }
 

@@ -38,12 +38,12 @@ func groupFor(ctx context.Context, said contract.Serve, w World) (*serve.Group, 
 	}
 	g := &serve.Group{
 		Place: place, Digest: digest, Run: strconv.FormatInt(w.Started.UnixNano(), 36), Beat: groupBeat, Silence: groupSilence,
-		URL: "http://" + net.JoinHostPort(said.Group.Leader, strconv.Itoa(contract.GroupPort)) + "/",
+		URL: "http://" + net.JoinHostPort(said.Group.Leader, strconv.Itoa(said.Group.Port)) + "/",
 	}
 	if place > 0 {
 		return g, nil
 	}
-	g.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf(":%d", contract.GroupPort))
+	g.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf(":%d", said.Group.Port))
 	if err != nil {
 		return nil, refused(ending.PortTaken, fmt.Errorf("open the port of the group: %w", err))
 	}

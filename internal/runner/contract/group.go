@@ -21,6 +21,8 @@ type Group struct {
 	Size int `json:"size"`
 	// Leader is the host name of the leader's pod.
 	Leader string `json:"leader"`
+	// Port is where the leader's runner hears those of the others.
+	Port int `json:"port"`
 	// MasterFlag is the engine's flag before that name.
 	MasterFlag string `json:"masterFlag"`
 	// PlaceFlag is the flag before the place of the engine's own pod.

@@ -35,6 +35,19 @@ func run(ctx context.Context, log io.Writer, args []string) error {
 	if err := checkModel(options); err != nil {
 		return err
 	}
+	ctx, cancelGroup := context.WithCancel(ctx)
+	defer cancelGroup()
+	ended := make(chan error, 1+options.group.nodes)
+	switch {
+	case options.group.rank > 0:
+		fmt.Fprintf(log, "vllm (stand-in): node %d of %d for %s\n", options.group.rank, options.group.nodes, options.group.address)
+		return options.group.follow(ctx)
+	case options.group.nodes > 1:
+		fmt.Fprintf(log, "vllm (stand-in): waiting for %d further nodes\n", options.group.nodes-1)
+		if err := options.group.lead(ctx, ended); err != nil {
+			return err
+		}
+	}
 	front := &http.Server{Handler: newServer(options), ReadHeaderTimeout: 10 * time.Second}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(options.host, options.port))
 	if err != nil {
@@ -42,7 +55,6 @@ func run(ctx context.Context, log io.Writer, args []string) error {
 	}
 	fmt.Fprintf(log, "vllm (stand-in): %s from %s on %s, %d tokens, %s GPUs; no model is behind this\n",
 		options.served, options.folder, listener.Addr(), options.context, options.gpus)
-	ended := make(chan error, 1)
 	go func() { ended <- front.Serve(listener) }()
 	select {
 	case err := <-ended:

@@ -19,6 +19,7 @@ type options struct {
 	gpus           string
 	context, slots int
 	patience       time.Duration
+	group          group
 }
 
 // parse takes `serve FOLDER FLAGS`, as strictly as vLLM.
@@ -34,18 +35,47 @@ func parse(args []string) (options, error) {
 		return options{}, fmt.Errorf("one model is served, not %q", positional)
 	}
 	// vLLM's own defaults.
-	o := options{folder: positional[0], served: positional[0], host: "0.0.0.0", port: "8000", gpus: "1", context: 2048, slots: 256}
+	o := options{
+		folder: positional[0], served: positional[0], host: "0.0.0.0", port: "8000", gpus: "1", context: 2048, slots: 256,
+		group: group{nodes: 1, address: "127.0.0.1", port: "29501", tensor: 1, stages: 1, dp: 1},
+	}
 	for _, a := range given {
 		if err := o.take(a); err != nil {
 			return options{}, fmt.Errorf("--%s: %w", a.Flag.Name, err)
 		}
 	}
-	return o, nil
+	return o, o.group.check()
+}
+
+// take of the group's flags says whether a flag is one of them.
+func (g *group) take(name, value string) (known bool, err error) {
+	numbers := map[string]*int{
+		"nnodes": &g.nodes, "node-rank": &g.rank, "tensor-parallel-size": &g.tensor, "pipeline-parallel-size": &g.stages, "data-parallel-size": &g.dp,
+	}
+	if into, ok := numbers[name]; ok {
+		*into, err = strconv.Atoi(value)
+		return name != "tensor-parallel-size", err
+	}
+	switch name {
+	case "master-addr":
+		g.address = value
+	case "master-port":
+		g.port = value
+	default:
+		return false, nil
+	}
+	return true, nil
 }
 
 func (o *options) take(a flags.Argument) (err error) {
+	if a.Flag.Name == "headless" {
+		o.group.headless = !a.Off
+	}
 	if len(a.Values) == 0 {
 		return nil
+	}
+	if known, err := o.group.take(a.Flag.Name, a.Values[0]); known || err != nil {
+		return err
 	}
 	value := a.Values[0]
 	switch a.Flag.Name {
