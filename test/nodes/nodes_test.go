@@ -59,7 +59,7 @@ func runOperator(t *testing.T) (stop func()) {
 	cluster := api.WithRightsOf(t, "../../charts/kaito", namespace, "kaito-operator")
 	return run(t, func(ctx context.Context) (manager, error) {
 		return operator.New(ctx, cluster, config.Operator{
-			RunnerImage: "registry.local:5000/kaito/runner:dev", LlamacppImage: "registry.local:5000/kaito/llamacpp:dev",
+			RunnerImage: "registry.local:5000/kaito/runner:dev", LlamacppImage: "registry.local:5000/kaito/llamacpp:dev", VLLMImage: "vllm/vllm-openai:v0.33.0",
 			Models: "registry.local:5000/kaito/models", MetricsAddress: "0", HealthAddress: "0", NodeProvisioning: true,
 			LeaderElect: true, Namespace: namespace,
 		}, logr.Discard())

@@ -30,9 +30,7 @@ func TestAModelThatNeedsTwoNodesGetsThem(t *testing.T) {
 		t.Errorf("status.plan is %+v", p)
 	}
 	var set appsv1.StatefulSet
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(ws), &set); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the StatefulSet is there", func() bool { return c.Get(t.Context(), client.ObjectKeyFromObject(ws), &set) == nil })
 	if *set.Spec.Replicas != 2 || set.Spec.ServiceName != "wide-headless" || set.Spec.Template.Spec.Affinity.PodAntiAffinity == nil {
 		t.Errorf("%d pods of Service %q with %+v", *set.Spec.Replicas, set.Spec.ServiceName, set.Spec.Template.Spec.Affinity)
 	}
