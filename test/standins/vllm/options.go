@@ -67,18 +67,22 @@ func (g *group) take(name, value string) (known bool, err error) {
 	return true, nil
 }
 
-func (o *options) take(a flags.Argument) (err error) {
+func (o *options) take(a flags.Argument) error {
 	if a.Flag.Name == "headless" {
 		o.group.headless = !a.Off
 	}
 	if len(a.Values) == 0 {
 		return nil
 	}
-	if known, err := o.group.take(a.Flag.Name, a.Values[0]); known || err != nil {
+	value := a.Values[0]
+	if known, err := o.group.take(a.Flag.Name, value); known || err != nil {
 		return err
 	}
-	value := a.Values[0]
-	switch a.Flag.Name {
+	return o.set(a.Flag.Name, value)
+}
+
+func (o *options) set(name, value string) (err error) {
+	switch name {
 	case "served-model-name":
 		o.served = value
 	case "host":
