@@ -133,7 +133,7 @@ func fileRooms() map[string]room {
 		"internal/hub":                  {keys: []string{"internal/modelfiles"}, bans: cluster},
 		"internal/hub/facts":            {keys: []string{"internal/hub", "internal/model", "internal/modelfacts", "internal/modelfiles"}, bans: cluster},
 		"internal/hub/hubtest":          {closed: true},
-		"internal/modelimage":           {keys: []string{"internal/gguf", "internal/licence", "internal/oci", "internal/safetensors"}, bans: cluster},
+		"internal/modelimage":           {keys: []string{"internal/gguf", "internal/licence", "internal/modelfiles", "internal/oci", "internal/safetensors"}, bans: cluster},
 		"internal/adapter":              {keys: []string{"internal/oci", "internal/safetensors"}, bans: cluster},
 		"internal/adapter/adaptertest":  {closed: true},
 	}

@@ -146,6 +146,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		"an argument too many":             {[]string{"version", "x"}, 2, `unexpected argument "x"`},
 		"a missing flag":                   {[]string{"model", "package", "x"}, 2, "--name is missing"},
 		"an unknown format":                {[]string{"model", "inspect", "x", "-o", "xml"}, 2, "-o xml is not one of"},
+		"the other spelling of a flag":     {[]string{"model", "package", "/nonexistent", "--name", "x", "--licence", "MIT"}, 1, "find model"},
 		"a broken model":                   {[]string{"model", "inspect", text}, 1, "at byte 4: the version needs 4 bytes, but the file ends after 0 more"},
 		"a reference without registry":     {[]string{"model", "inspect", "nothing"}, 1, "there is no such file or folder"},
 		"credentials that are not there":   {[]string{"model", "push", "x", "h/r:t", "--docker-config", "/nonexistent"}, 1, "read credentials"},

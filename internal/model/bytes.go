@@ -22,6 +22,8 @@ func (b Bytes) String() string {
 		return fmt.Sprintf("%.1f GiB", float64(b)/float64(GiB))
 	case b >= MiB || b <= -MiB:
 		return fmt.Sprintf("%.0f MiB", float64(b)/float64(MiB))
+	case b < KiB && b > -KiB:
+		return fmt.Sprintf("%d bytes", int64(b))
 	default:
 		return fmt.Sprintf("%.0f KiB", float64(b)/float64(KiB))
 	}

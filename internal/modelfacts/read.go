@@ -71,6 +71,9 @@ func Read(ctx context.Context, o Options) (Facts, error) {
 	if err != nil {
 		return Facts{}, err
 	}
+	if err := r.pointers(ctx); err != nil {
+		return Facts{}, err
+	}
 	read := r.safetensors
 	if form == model.FormGGUF {
 		read = r.gguf
@@ -124,7 +127,46 @@ func (r *reading) form() (model.Form, error) {
 		r.note("the weights are pickles, and loading them can run code")
 		return model.FormHF, nil
 	}
-	return "", err
+	return "", r.noWeights(err)
+}
+
+// noWeights says in the words of this room that there is nothing to load.
+func (r *reading) noWeights(err error) error {
+	var refused *modelfiles.Refusal
+	switch {
+	case !errors.As(err, &refused):
+		return err
+	case refused.Reason == modelfiles.OnlyPickles:
+		return modelfiles.Refuse(refused.Reason, "%s has no *.safetensors and no GGUF file that an engine loads, but pickles, loading which can run code; it has %s", r.Origin, modelfiles.Some(r.All))
+	}
+	return modelfiles.Refuse(refused.Reason, "%s has no weights, which are *.safetensors files beside a config.json, or one *.gguf; it has %s", r.Origin, modelfiles.Some(r.All))
+}
+
+// pointers refuses files that were not fetched: git leaves a pointer of a few lines in their place.
+func (r *reading) pointers(ctx context.Context) error {
+	var names []string
+	for _, f := range r.facts.Files {
+		if f.Size > modelfiles.MostPointer || !modelfiles.IsSafetensors(f.Path) && !modelfiles.IsGGUF(f.Path) && !modelfiles.IsPickle(f.Path) {
+			continue
+		}
+		begin, err := r.Files.Range(ctx, f.Path, 0, f.Size)
+		if err != nil {
+			return fmt.Errorf("read %s of %s: %w", f.Path, r.Origin, err)
+		}
+		if modelfiles.IsPointer(begin) {
+			names = append(names, f.Path)
+		}
+	}
+	const few = 3
+	more := ""
+	if len(names) > few {
+		more = fmt.Sprintf(" and %d more", len(names)-few)
+		names = names[:few]
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return modelfiles.Refuse(modelfiles.Broken, "%s%s of %s: a pointer of Git LFS stands where weights should; fetch them with git lfs pull", strings.Join(names, ", "), more, r.Origin)
 }
 
 // part matches one part of a model that gguf-split cut into several files.

@@ -19,6 +19,7 @@ func TestFilesAreRefused(t *testing.T) {
 	const again = "; take the file from the model's source again"
 	huge := string(binary.LittleEndian.AppendUint64(nil, 10<<40)) + "{}"
 	grown := factstest.Weights(map[string][]int{"w": {4, 4}}) + "more"
+	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n"
 	sound := weights()
 	wrong := gguftest.Sound()
 	wrong.Keys[3].Value = uint32(3000)
@@ -91,15 +92,23 @@ func TestFilesAreRefused(t *testing.T) {
 		},
 		"a repository without weights": {
 			files: memory{"config.json": "{}", "README.md": "# soon"}, reason: modelfiles.NoWeights,
-			want: "it has no *.safetensors file that an engine loads; it has README.md, config.json; name the files to fetch, and never a pickle (*.bin, *.pt …) that you do not trust, because loading it can run code",
+			want: "it has no weights, which are *.safetensors files beside a config.json, or one *.gguf; it has README.md, config.json",
+		},
+		"pointers of Git LFS in place of shards": {
+			files: memory{"config.json": "{}", "model-1.safetensors": pointer, "model-2.safetensors": pointer}, reason: modelfiles.Broken,
+			want: "model-1.safetensors, model-2.safetensors of it: a pointer of Git LFS stands where weights should; fetch them with git lfs pull",
+		},
+		"a pointer of Git LFS in place of a GGUF": {
+			files: memory{"a.gguf": pointer}, reason: modelfiles.Broken,
+			want: "a.gguf of it: a pointer of Git LFS stands where weights should; fetch them with git lfs pull",
 		},
 		"weights as pickles only": {
 			files: memory{"config.json": "{}", "pytorch_model.bin": "a pickle"}, reason: modelfiles.OnlyPickles,
-			want: "it has no *.safetensors file that an engine loads; it has config.json, pytorch_model.bin; name the files to fetch, and never a pickle (*.bin, *.pt …) that you do not trust, because loading it can run code",
+			want: "it has no *.safetensors and no GGUF file that an engine loads, but pickles, loading which can run code; it has config.json, pytorch_model.bin",
 		},
 		"pickles that are allowed, and are no weights": {
 			files: memory{"config.json": "{}", "training_args.bin": "a pickle"}, pickles: true, reason: modelfiles.OnlyPickles,
-			want: "it has no *.safetensors file that an engine loads; it has config.json, training_args.bin; name the files to fetch, and never a pickle (*.bin, *.pt …) that you do not trust, because loading it can run code",
+			want: "it has no *.safetensors and no GGUF file that an engine loads, but pickles, loading which can run code; it has config.json, training_args.bin",
 		},
 		"several GGUF files": {
 			files: memory{"a-Q4_0.gguf": "GGUF", "a-Q8_0.gguf": "GGUF"}, reason: modelfiles.Ambiguous,
@@ -128,7 +137,7 @@ func TestFilesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, other := tc.files["model.safetensors"]; tc.reason == modelfiles.Broken && !other && !strings.Contains(tc.want, "gguf") {
+			if _, other := tc.files["model.safetensors"]; tc.reason == modelfiles.Broken && !other && !strings.Contains(tc.want, "gguf") && !strings.Contains(tc.want, "LFS") {
 				tc.files["model.safetensors"] = sound
 			}
 			_, err := Read(t.Context(), Options{Origin: "it", All: tc.files.list(), Files: tc.files, File: tc.file, AllowPickles: tc.pickles})

@@ -4,6 +4,7 @@
 package modelfiles
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"regexp"
@@ -64,6 +65,15 @@ func loaded() []string {
 // templates, and the modules of an embedding model (1_Pooling, 2_Dense …). Others hold
 // the same weights for other programs (original, onnx, openvino, metal, coreml …).
 var moduleFolder = regexp.MustCompile(`^(additional_chat_templates|[0-9]+_[A-Za-z]+)$`)
+
+// MostPointer is more bytes than a pointer of Git LFS has.
+const MostPointer = 1 << 10
+
+// IsPointer says whether the first bytes of a file are those of a pointer of Git LFS, which
+// stands where the file itself was not fetched.
+func IsPointer(begin []byte) bool {
+	return bytes.HasPrefix(begin, []byte("version https://git-lfs.github.com/spec/v1"))
+}
 
 // IsPickle says whether loading the file could run code.
 func IsPickle(name string) bool {

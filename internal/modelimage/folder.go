@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"kaito.sh/kaito/internal/licence"
+	"kaito.sh/kaito/internal/modelfiles"
 	"kaito.sh/kaito/internal/safetensors"
 )
 
@@ -169,11 +170,27 @@ func readShard(root *os.Root, name string) (safetensors.Header, error) {
 	if err != nil {
 		return safetensors.Header{}, fmt.Errorf("open shard: %w", err)
 	}
+	if err := refusePointer(file, name); err != nil {
+		return safetensors.Header{}, err
+	}
 	s, err := safetensors.Read(file, info.Size())
 	if err != nil {
 		return s, refuse(name, fetchAgain, "not a sound safetensors file: %v", err)
 	}
 	return s, nil
+}
+
+// refusePointer refuses what git has left in the place of a large file.
+func refusePointer(file io.ReaderAt, name string) error {
+	begin := make([]byte, modelfiles.MostPointer)
+	n, err := file.ReadAt(begin, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %q: %w", name, err)
+	}
+	if modelfiles.IsPointer(begin[:n]) {
+		return refuse(name, "fetch the file with git lfs pull", "is a pointer of Git LFS and no weights")
+	}
+	return nil
 }
 
 // complete holds the shards against the index, and leaves behind those that it does not name.

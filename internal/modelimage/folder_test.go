@@ -121,7 +121,7 @@ func TestFolderIsRefused(t *testing.T) {
 		"when a header is cut off":            {first, shardFile(`{"a":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]}}`, 0)[:40], "it is cut off"},
 		"when a header claims to be huge":     {first, "\xff\xff\xff\xff\xff\xff\xff\xff{}", "at most 104857600 make sense"},
 		"when a shard is a web page":          {first, "<!DOCTYPE html><html>", "not a sound safetensors file"},
-		"when a shard is a pointer":           {first, "version https://git-lfs.github.com/spec/v1\n", "not a sound safetensors file"},
+		"when a shard is a pointer":           {first, "version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS and no weights; fetch the file with git lfs pull"},
 		"when the index is missing":           {"model.safetensors.index.json", "", "is one shard of several, but the folder has no index"},
 		"when the index is empty":             {"model.safetensors.index.json", "{}", "the index names no tensors"},
 	} {

@@ -33,6 +33,9 @@ func readGGUF(path string) (Facts, error) {
 	if err != nil {
 		return Facts{}, fmt.Errorf("open model: %w", err)
 	}
+	if err := refusePointer(file, name); err != nil {
+		return Facts{}, err
+	}
 	found, err := gguf.Read(file, info.Size())
 	var wrong *gguf.Error
 	var other *gguf.NotModelError

@@ -6,19 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/cli/shell"
-	"kaito.sh/kaito/internal/engine"
-	"kaito.sh/kaito/internal/engine/flags"
+	"kaito.sh/kaito/internal/hub"
 	"kaito.sh/kaito/internal/licence"
-	"kaito.sh/kaito/internal/model"
 	"kaito.sh/kaito/internal/modelfiles"
 )
 
@@ -62,6 +58,7 @@ out: plans bound it from above and say so. Weights that are pickles are refused.
 		},
 	}
 	f.bind(cmd.Flags())
+	bothSpellings(cmd.Flags(), "license", "licence")
 	return cmd
 }
 
@@ -90,6 +87,10 @@ func (f importFlags) run(cmd *cobra.Command, sh shell.Shell, where string) error
 		m.Redistributable = licence.Redistributable(f.licence)
 		got.absent = slices.DeleteFunc(got.absent, func(fact string) bool { return fact == "licence" })
 	}
+	hidden, err := hides(*m)
+	if err != nil {
+		return err
+	}
 	if m.Licence == "" {
 		return shell.Usage(cmd, "the model names no licence: say with --licence ID under which one you have it")
 	}
@@ -107,13 +108,17 @@ func (f importFlags) run(cmd *cobra.Command, sh shell.Shell, where string) error
 	if err := write(f.out, raw); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprint(sh.Err, got.next(sh.Name, where, f.out))
+	_, _ = fmt.Fprint(sh.Err, got.said(), hidden, got.next(sh.Name, where, f.out))
 	_, err = fmt.Fprintln(sh.Out, f.out)
 	return err
 }
 
 // advised adds the flag that helps.
 func advised(err error) error {
+	var of *hub.Error
+	if errors.As(err, &of) && of.Kind == hub.Unreachable && of.Status == 0 {
+		return fmt.Errorf("%w; name a mirror with --endpoint or $HF_ENDPOINT, or import the folder or GGUF file of a model that was fetched elsewhere", err)
+	}
 	var refused *modelfiles.Refusal
 	if !errors.As(err, &refused) {
 		return err
@@ -142,67 +147,4 @@ func write(name string, raw []byte) error {
 		return fmt.Errorf("write the catalog file: %w", err)
 	}
 	return nil
-}
-
-// comments are what a reader of the file should know.
-func (g found) comments() []string {
-	var out []string
-	if len(g.absent) > 0 {
-		out = append(out, "No file says: "+strings.Join(g.absent, ", ")+". Plans bound what they need of it from above; add what you know, with its source.")
-	}
-	for _, note := range g.notes {
-		out = append(out, strings.ToUpper(note[:1])+note[1:]+".")
-	}
-	if !g.chatTemplate {
-		out = append(out, "Its files have no chat template: where it was trained to talk, name one under chat.template.")
-	}
-	return out
-}
-
-// next says what was found, and what to do with it.
-func (g found) next(program, where, file string) string {
-	m := g.model
-	var out strings.Builder
-	form, weights := model.FormHF, m.Forms[model.FormHF]
-	if w, ok := m.Forms[model.FormGGUF]; ok {
-		form, weights = model.FormGGUF, w
-	}
-	_, _ = fmt.Fprintf(&out, "%s: %s of weights, context %d", m.ID, weights.Size, m.Context)
-	if n := m.KVBytesPerToken(); n > 0 {
-		_, _ = fmt.Fprintf(&out, ", %d bytes of cache a token", int64(n))
-	}
-	_, _ = fmt.Fprintln(&out)
-	if len(g.absent) > 0 {
-		_, _ = fmt.Fprintf(&out, "no file says: %s\n", strings.Join(g.absent, ", "))
-	}
-	if engine.Served(m).Unserved {
-		_, _ = fmt.Fprintf(&out, "vLLM %s has no code for %s: GPUs cannot serve it\n", flags.VLLM().Version, strings.Join(m.Architectures, ", "))
-	}
-	if m.RemoteCode {
-		_, _ = fmt.Fprintln(&out, "it brings a program of its own, which an engine runs only where a Workspace allows it")
-	}
-	_, _ = fmt.Fprintf(&out, "\nNext:\n  # where it runs\n  %s plan %s --catalog %s\n", program, m.ID, quoted(file))
-	if weights.Hub == nil {
-		_, _ = fmt.Fprintf(&out, "  # its weights as an image, which a Workspace names\n  %s model package %s --name %s --license %s\n  %s model push %s.oci REGISTRY/%s:%s\n",
-			program, quoted(where), m.ID, quoted(m.Licence), program, m.ID, m.ID, form)
-	}
-	_, _ = fmt.Fprintf(&out, "  # for the Workspaces of a namespace\n  kubectl create configmap %s --from-file=%s\n  kubectl label configmap %s kaito.sh/catalog=true\n", m.ID, keyed(m.ID, file), m.ID)
-	_, _ = fmt.Fprintf(&out, "  # the Workspace: of the best plan, or by hand with inference.preset.name: %s\n  %s plan %s --catalog %s --manifest\n", m.ID, program, m.ID, quoted(file))
-	return out.String()
-}
-
-// keyed is a file as kubectl takes it for the key ID.yaml, by which a catalog finds the model.
-func keyed(id, file string) string {
-	if key := id + ".yaml"; filepath.Base(file) != key {
-		return quoted(key + "=" + file)
-	}
-	return quoted(file)
-}
-
-// quoted is a word for a shell.
-func quoted(word string) string {
-	if !strings.ContainsAny(word, " \t'\"\\$&;|<>()*?[]#~`!") {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +168,12 @@ func TestWhatCannotBeImportedSaysWhatHelps(t *testing.T) {
 	pickled := tinyFiles()
 	delete(pickled, "model.safetensors")
 	pickled["pytorch_model.bin"] = "a pickle"
+	unconfigured := tinyFiles()
+	delete(unconfigured, "config.json")
+	pointers := tinyFiles()
+	pointers["model.safetensors"] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n"
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
 	broken := tinyFiles()
 	broken["config.json"] = `{"num_hidden_layers": NaN}`
 	h := hubtest.Start(t, map[string]hubtest.Repository{"kaito/gated": {Files: map[string]string{"config.json": "{}"}, Large: map[string]string{"model.safetensors": "x"}, Gated: true}})
@@ -179,11 +187,15 @@ func TestWhatCannotBeImportedSaysWhatHelps(t *testing.T) {
 		"nothing":                          {nil, true, "PATH or OWNER/NAME is missing"},
 		"what is neither here nor there":   {[]string{"./nowhere"}, false, `"./nowhere" is no file or folder, and not owner/name of a hub`},
 		"a model without a licence":        {[]string{place(t, "bare", bare)}, true, "names no licence: say with --licence ID"},
-		"pickles":                          {[]string{place(t, "p", pickled)}, false, "can run code; if you trust whoever made them, --allow-pickles takes them"},
+		"pickles":                          {[]string{place(t, "p", pickled)}, false, "but pickles, loading which can run code; it has README.md, config.json, original/consolidated.00.pth, original/params.json, pytorch_model.bin, tokenizer_config.json; if you trust whoever made them, --allow-pickles takes them"},
 		"several GGUF files":               {[]string{place(t, "g", map[string]string{"a.gguf": "GGUF", "b.gguf": "GGUF"})}, false, "of which one must be named: a.gguf, b.gguf; say which with --file NAME"},
 		"a file of another kind":           {[]string{filepath.Join(place(t, "s", tinyFiles()), "model.safetensors")}, false, "is no GGUF file; give the folder"},
 		"a broken configuration":           {[]string{place(t, "b", broken)}, false, "config.json cannot be right: num_hidden_layers is NaN, not a whole number"},
 		"an id that is no name of images":  {[]string{place(t, "i", tinyFiles()), "--id", "Our Model", "-o", "-"}, false, `id "Our Model" is not a lower-case image name`},
+		"an empty folder":                  {[]string{t.TempDir()}, false, "has no weights, which are *.safetensors files beside a config.json, or one *.gguf; it has no file at all"},
+		"weights without a configuration":  {[]string{place(t, "c", unconfigured)}, false, "put the config.json beside them that the model's source has"},
+		"pointers of Git LFS":              {[]string{place(t, "l", pointers)}, false, "a pointer of Git LFS stands where weights should; fetch them with git lfs pull"},
+		"a network that is not there":      {[]string{"kaito/none", "--endpoint", gone.URL}, false, "; name a mirror with --endpoint or $HF_ENDPOINT, or import the folder or GGUF file of a model that was fetched elsewhere"},
 		"a gated repository":               {[]string{"kaito/gated"}, false, "put a token of that account into a file that --token-file names, or into $HF_TOKEN"},
 		"a repository that does not exist": {[]string{"kaito/none"}, false, "has no repository kaito/none"},
 		"a hub that is none":               {[]string{"kaito/none", "--endpoint", "hub"}, false, `"hub" is not the address of a hub`},
@@ -214,20 +226,64 @@ func TestALinkOutOfTheFolderIsRefused(t *testing.T) {
 	}
 }
 
-// A file that is not called after its model still gets the key by which a catalog finds it,
-// and what no engine can load is said at once.
+// A file that is not called after its model still gets the key by which a catalog finds it; what
+// no engine serves is not planned, and what cannot be an image is not packaged.
 func TestWhatToDoNextFitsTheModel(t *testing.T) {
 	t.Parallel()
-	files := tinyFiles()
-	files["config.json"] = strings.Replace(factstest.Llama, `"architectures": ["LlamaForCausalLM"]`, `"architectures": ["OddForCausalLM"], "auto_map": {"AutoModel": "odd.Odd"}`, 1)
-	out := filepath.Join(t.TempDir(), "my facts.yaml")
-	r := importing(t, shell.Shell{}, place(t, "odd", files), "-o", out)
-	if r.failed != nil {
-		t.Fatal(r.failed)
+	with := func(old, want string) map[string]string {
+		files := tinyFiles()
+		files["config.json"] = strings.Replace(factstest.Llama, old, want, 1)
+		return files
 	}
-	for _, want := range []string{"--from-file='odd.yaml=" + out + "'", "has no code for OddForCausalLM", "brings a program of its own"} {
-		if !strings.Contains(r.err, want) {
-			t.Errorf("what is next does not say %q:\n%s", want, r.err)
-		}
+	pickled := tinyFiles()
+	delete(pickled, "model.safetensors")
+	pickled["pytorch_model.bin"] = strings.Repeat("pickle", 300)
+	out := filepath.Join(t.TempDir(), "my facts.yaml")
+	for name, tc := range map[string]struct {
+		files       map[string]string
+		args        []string
+		want, never []string
+	}{
+		"a program of its own, and another file": {
+			files: with(`"architectures": ["LlamaForCausalLM"]`, `"architectures": ["LlamaForCausalLM"], "auto_map": {"AutoModel": "odd.Odd"}`), args: []string{"-o", out},
+			want: []string{"--from-file='odd.yaml=" + out + "'", `allows it by the annotation kaito.sh/trust-remote-code: "true"`, "model package"},
+		},
+		"no engine": {
+			files: with("LlamaForCausalLM", "OddForCausalLM"),
+			want:  []string{"has no code for OddForCausalLM: no engine serves these weights"}, never: []string{"Next", "kaito plan", "kaito model p", "kubectl"},
+		},
+		"pickles that were allowed": {
+			files: pickled, args: []string{"--allow-pickles"},
+			want: []string{"the weights are pickles", "no image is made of pickles", "kaito plan odd"}, never: []string{"kaito model p", "kubectl"},
+		},
+		"a context that nothing says": {
+			files: with(`"max_position_embeddings": 256,`, ""), want: []string{"no file says how long the context is: vLLM takes 2048 tokens"},
+		},
+		"the name of a shipped model": {
+			files: tinyFiles(), args: []string{"--id", "phi-4"},
+			want: []string{"Kaito ships a model of this name, phi-4: where this file is used it stands before that; --id gives it a name of its own"},
+		},
+		"a licence in the other spelling": {files: tinyFiles(), args: []string{"--license", "MIT"}, want: []string{"--license MIT"}, never: []string{"Kaito ships"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tc.args == nil || tc.args[0] != "-o" {
+				tc.args = append(tc.args, "-o", filepath.Join(t.TempDir(), "m.yaml"))
+			}
+			r := importing(t, shell.Shell{}, append([]string{place(t, "odd", tc.files)}, tc.args...)...)
+			if r.failed != nil {
+				t.Fatal(r.failed)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(r.err, want) {
+					t.Errorf("does not say %q:\n%s", want, r.err)
+				}
+			}
+			for _, never := range tc.never {
+				if strings.Contains(r.err, never) {
+					t.Errorf("says %q:\n%s", never, r.err)
+				}
+			}
+		})
 	}
 }

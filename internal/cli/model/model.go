@@ -5,8 +5,10 @@ package model
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kaito.sh/kaito/internal/cli/shell"
 	"kaito.sh/kaito/internal/oci"
@@ -25,6 +27,13 @@ func New(sh shell.Shell) *cobra.Command {
 	})
 	cmd.AddCommand(newImport(sh), newPackage(sh), newPush(sh), newInspect(sh))
 	return cmd
+}
+
+// bothSpellings lets flags be spelled in both ways of English.
+func bothSpellings(flags *pflag.FlagSet, other, ours string) {
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.ReplaceAll(name, other, ours))
+	})
 }
 
 // registryFlags are the flags of every verb that speaks to a registry.

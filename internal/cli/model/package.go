@@ -53,6 +53,7 @@ run code when it is loaded is refused.`,
 	f.StringVar(&o.NoLicense, "no-license", "", "`REASON` why the model has no licence")
 	f.StringVar(&o.Source, "source", "", "`URL` of where the model came from")
 	f.StringVar(&o.Revision, "revision", "", "`REVISION` of the source")
+	bothSpellings(f, "licence", "license")
 	return cmd
 }
 

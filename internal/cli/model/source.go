@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type found struct {
 	source        string
 	absent, notes []string
 	chatTemplate  bool
+	// pickles is true of a folder whose weights are pickles.
+	pickles bool
 }
 
 // hubID is owner/name.
@@ -76,9 +79,9 @@ func (f importFlags) readFolder(ctx context.Context, dir string) (found, error) 
 		return found{}, fmt.Errorf("find the folder: %w", err)
 	}
 	name := filepath.Base(whole)
-	got, err := modelfacts.Read(ctx, modelfacts.Options{Origin: fmt.Sprintf("The folder %q", dir), All: all, Files: folder{root}, File: f.file, AllowPickles: f.pickles})
+	got, err := modelfacts.Read(ctx, modelfacts.Options{Origin: fmt.Sprintf("the folder %q", dir), All: all, Files: folder{root}, File: f.file, AllowPickles: f.pickles})
 	if err != nil {
-		return found{}, err
+		return found{}, configless(err, all)
 	}
 	m := got.Model
 	source := fmt.Sprintf("Every fact is from the files of the folder %s: configuration and headers of the weights.", name)
@@ -89,7 +92,21 @@ func (f importFlags) readFolder(ctx context.Context, dir string) (found, error) 
 	if err := licenceText(ctx, root, all, &m); err != nil {
 		return found{}, err
 	}
-	return found{model: m, source: source, absent: got.Absent, notes: got.Notes, chatTemplate: got.ChatTemplate}, nil
+	return found{
+		model: m, source: source, absent: got.Absent, notes: got.Notes, chatTemplate: got.ChatTemplate,
+		pickles: slices.ContainsFunc(got.Files, func(f modelfiles.File) bool { return modelfiles.IsPickle(f.Path) }),
+	}, nil
+}
+
+// configless adds to the refusal of weights without a configuration where one is found.
+func configless(err error, all []modelfiles.File) error {
+	var refused *modelfiles.Refusal
+	_, hf := modelfiles.Find(all, "config.json")
+	_, mistral := modelfiles.Find(all, "params.json")
+	if hf || mistral || !errors.As(err, &refused) || refused.Reason != modelfiles.Broken || !slices.ContainsFunc(all, func(f modelfiles.File) bool { return modelfiles.IsSafetensors(f.Path) }) {
+		return err
+	}
+	return fmt.Errorf("%w; put the config.json beside them that the model's source has, or that transformers writes with save_pretrained", err)
 }
 
 // licenceText names the licence by its own text, where nothing else did.
