@@ -180,7 +180,7 @@ func ConfigMapNotFound(name, key string) metav1.Condition {
 // ModelNotFound says that no model has the name of the preset.
 func ModelNotFound(name string, near []string) metav1.Condition {
 	if len(near) == 0 {
-		return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: see the catalog for the names", name)
+		return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: Kaito's own are those of `kaito model list`, one of a hub is called owner/name, and one of your own stands in a ConfigMap with the label %s=true", name, LabelCatalog)
 	}
 	return Refused(ReasonModelNotFound, "No model is called %q, which preset.name says: did you mean %s?", name, strings.Join(near, " or "))
 }

@@ -34,6 +34,9 @@ func OnCPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	if !ok {
 		return model.Plan{}, &NoFormError{Model: m.ID, Form: model.FormGGUF, Weights: m.Forms[model.FormHF].Size}
 	}
+	if node.Memory >= model.Unpublished {
+		return model.Plan{}, &UnpublishedError{Model: m.ID, Node: node.Name}
+	}
 	m, assumed := Bounded(m)
 	cpu := min(coresFor(weights.Size)*model.Core, node.CPU)
 	plan := model.Plan{
@@ -58,6 +61,7 @@ func OnCPU(m model.Model, wish model.Wish, node model.NodeShape) (model.Plan, er
 	}
 	return model.Plan{}, &TooLargeError{
 		Model: m.ID, Node: node.Name, Need: plan.Memory.Total(), Has: node.Memory, CPU: node.CPU, LeastCPU: leastCPU,
+		Requests: wish.Slots, Tokens: plan.Context,
 	}
 }
 

@@ -17,11 +17,16 @@ type TooLargeError struct {
 	CPU, LeastCPU model.MilliCPU
 	// Disk and LeastDisk are the same for ephemeral storage; 0 is not asked for.
 	Disk, LeastDisk model.Bytes
+	// Requests is for how many at once there was to be room, of Tokens each; 0 is not said.
+	Requests, Tokens int
 }
 
 // Error says what is missing and what would help.
 func (e *TooLargeError) Error() string {
 	switch {
+	case e.Need > e.Has && e.Requests > 1:
+		return fmt.Sprintf("model %q needs %v of memory for %d requests at once of %d tokens, %v more than the %v of node %q: ask for fewer requests or a shorter context, or use a node with more memory",
+			e.Model, e.Need, e.Requests, e.Tokens, e.Need-e.Has, e.Has, e.Node)
 	case e.Need > e.Has:
 		return fmt.Sprintf("model %q needs %v of memory, %v more than the %v of node %q: use a node with more memory, or a smaller model",
 			e.Model, e.Need, e.Need-e.Has, e.Has, e.Node)
@@ -29,6 +34,17 @@ func (e *TooLargeError) Error() string {
 		return fmt.Sprintf("model %q needs at least %dm of CPU, node %q has %dm: use a node with more", e.Model, e.LeastCPU, e.Node, e.CPU)
 	}
 	return fmt.Sprintf("model %q needs %v of disk, node %q has %v: use a node with more", e.Model, e.LeastDisk, e.Node, e.Disk)
+}
+
+// UnpublishedError says that nobody says how much memory a type of machine has beside its GPUs.
+type UnpublishedError struct {
+	// Model is the id of the model, Node the name of the type.
+	Model, Node string
+}
+
+// Error says what would do.
+func (e *UnpublishedError) Error() string {
+	return fmt.Sprintf("model %q would be served on the CPU of node %q, whose memory is not published: use one without GPUs, or nodes of your own, which say it themselves", e.Model, e.Node)
 }
 
 // NoFormError says that a model is not published in the form that an engine reads.

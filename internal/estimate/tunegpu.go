@@ -36,15 +36,17 @@ func tuneOnGPU(m model.Model, load model.TuneLoad, node model.NodeShape) (model.
 	if least := leastTrainingCapability(); !g.Capability.AtLeast(least) {
 		return model.TunePlan{}, &TuneCapabilityError{Model: m.ID, Node: node.Name, Product: g.Product, Has: g.Capability, Least: least}
 	}
+	// Its part of the node, and the least with which a training goes on where GPUs are more than cores.
+	share := max(node.CPU/model.MilliCPU(g.Count), leastHostCores*model.Core) - besideCPU
 	plan := model.TunePlan{
 		Model: m.ID, Load: load,
-		CPU:    min(trainingCores*model.Core, node.CPU/model.MilliCPU(g.Count)-besideCPU),
+		CPU:    min(trainingCores*model.Core, share),
 		Memory: model.TuneMemory{Overhead: trainingMemory + runnerOverhead, Shared: sharedPerGPU},
 		Disk:   trainingCaches + diskOf(m, load),
 		GPU:    &model.TuneGPU{Count: 1, Resource: g.Resource, Kind: g.Kind, Product: g.Product, Capability: g.Capability, Each: g.Memory},
 	}
 	plan.Threads = max(1, int(plan.CPU/model.Core))
-	if plan.Memory.Total()+besideMemory > node.Memory || plan.CPU < leastHostCores*model.Core-besideCPU || node.Disk > 0 && node.Disk < plan.Disk {
+	if plan.Memory.Total()+besideMemory > node.Memory || node.CPU < leastHostCores*model.Core || node.Disk > 0 && node.Disk < plan.Disk {
 		return model.TunePlan{}, &TooLargeError{
 			Model: m.ID, Node: node.Name, Need: plan.Memory.Total() + besideMemory, Has: node.Memory, CPU: node.CPU, LeastCPU: leastHostCores * model.Core,
 			Disk: node.Disk, LeastDisk: plan.Disk,

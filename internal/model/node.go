@@ -8,6 +8,10 @@ type MilliCPU int64
 // Core is one core.
 const Core MilliCPU = 1000
 
+// Unpublished stands for an amount of memory (bytes) or processor time (thousandths of a core)
+// that nobody says of a type of machine: more than any has.
+const Unpublished = 1 << 50
+
 // NodeShape is what one node can give to pods.
 type NodeShape struct {
 	// Name names the node in messages.

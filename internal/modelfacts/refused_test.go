@@ -86,6 +86,13 @@ func TestFilesAreRefused(t *testing.T) {
 			}, reason: modelfiles.Broken,
 			want: `model.safetensors.index.json of it names "model-2.safetensors", which is not there; fetch the missing file, or the index that belongs to the others`,
 		},
+		"one shard of two, and the index of both": {
+			files: memory{
+				"config.json": "{}", "model-1.safetensors": sound,
+				"model.safetensors.index.json": `{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}`,
+			}, reason: modelfiles.Broken,
+			want: `model.safetensors.index.json of it names "model-2.safetensors", which is not there; fetch the missing file, or the index that belongs to the others`,
+		},
 		"an index that is none": {
 			files: memory{"config.json": "{}", "model-1.safetensors": sound, "model.safetensors": sound, "model.safetensors.index.json": `{"weight_map": {"a": 7}}`}, reason: modelfiles.Broken,
 			want: "model.safetensors.index.json is no index of tensors: weight_map holds 7, not the name of a file" + again,

@@ -120,12 +120,15 @@ func (r *reading) shards(ctx context.Context) ([]modelfiles.File, error) {
 		}), nil
 	}
 	raw, ok, err := r.small(ctx, index, maxIndex)
-	if err != nil || !ok || len(all) == 1 {
+	if err != nil || !ok {
 		return all, err
 	}
 	named, err := indexed(raw)
 	if err != nil {
 		return nil, broken(index, "%v", err)
+	}
+	if len(all) == 1 && !slices.Contains(named, all[0].Path) {
+		return all, nil // the shards were merged, and their index stayed
 	}
 	for _, name := range named {
 		if _, there := modelfiles.Find(all, name); !there {

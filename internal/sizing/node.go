@@ -10,12 +10,11 @@ import (
 	"kaito.sh/kaito/internal/model"
 )
 
-// What is not published, and what a node's system keeps for itself. AKS keeps 60 to 180
+// What a node's system keeps for itself. AKS keeps 60 to 180
 // thousandths of a core, and 20 MB for each of up to 110 pods and 50 MB more, or a quarter
 // where that is less; a kernel and a kubelet's threshold take the rest. A node that is
 // there is judged by what it says itself.
 const (
-	unpublished   = 1 << 50
 	systemPercent = 5
 	systemMemory  = 2500 * model.MiB
 )
@@ -27,7 +26,7 @@ func TypeShape(of instance.Type) model.NodeShape {
 	if gpus.Count > 0 {
 		gpus.Kind = model.Label{Key: corev1.LabelInstanceTypeStable, Value: of.Name}
 	}
-	shape := model.NodeShape{Name: of.Name, CPU: unpublished, Memory: unpublished, GPUs: gpus}
+	shape := model.NodeShape{Name: of.Name, CPU: model.Unpublished, Memory: model.Unpublished, GPUs: gpus}
 	if of.CPUs > 0 {
 		shape.CPU = model.MilliCPU(of.CPUs) * model.Core * (100 - systemPercent) / 100
 	}

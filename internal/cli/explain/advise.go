@@ -29,7 +29,7 @@ func steps() map[string]string {
 		v1beta1.ReasonImageIgnored:             "Name an image that `kaito model push` has made in inference.preset.presetOptions.image, or leave it out: EDIT",
 		v1beta1.ReasonInvalidSettings:          "Correct the ConfigMap at the place that the condition names; it is read again at once. Its name: " + config,
 		v1beta1.ReasonConfigMapNotFound:        "Create the ConfigMap; it is picked up at once. Its name: " + config,
-		v1beta1.ReasonDoesNotFit:               "Label a larger node with `LABEL`, or choose a smaller model: EDIT",
+		v1beta1.ReasonDoesNotFit:               "Label nodes as the message names them with `LABEL`, or choose another model: EDIT",
 		v1beta1.ReasonNameTaken:                "Remove the object that the condition names, or create the Workspace under another name",
 		v1beta1.ReasonNoMatchingNode:           "Label a node; it is picked up at once: `LABEL`",
 		v1beta1.ReasonUnknownInstanceType:      "Create the Workspace anew with a resource.instanceType that the condition names, because it cannot be changed: ANEW",

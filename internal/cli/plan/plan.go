@@ -60,8 +60,8 @@ cluster or a network, unless --own-nodes asks a cluster what its nodes are.
 With -f a Workspace is read from a manifest, with the ConfigMap beside it that it names: the
 answer is the plan that the operator would make of it, or its refusal in the same words.
 
-The best plan comes first: the one that holds the whole context on the fewest GPUs with the
-least memory, or the cheapest of those where --prices names a file:
+The best plan comes first: the one that holds the whole context on the machine with the fewest
+GPUs and the least memory, or the cheapest of those where --prices names a file:
 
   currency: USD
   perHour:
@@ -71,7 +71,7 @@ least memory, or the cheapest of those where --prices names a file:
 			# All instance types that are known
 			KAITO plan phi-4-mini-instruct
 
-			# Room for 16 requests at once of 8192 tokens, on one of two types, the cheaper first
+			# A context of 8192 tokens and room for 16 usual requests at once, on one of two types, the cheaper first
 			KAITO plan llama-3.1-8b-instruct --context 8192 --concurrency 16 \
 			  --instance-types Standard_NC24ads_A100_v4,Standard_NV36ads_A10_v5 --prices prices.yaml
 
