@@ -266,6 +266,10 @@ func TestACrashIsTheNewsUntilThePodAnswers(t *testing.T) {
 	if c := planner(t).decide(running(t, 0, *tried)).inference; c.Reason != v1beta1.ReasonInferencePending {
 		t.Errorf("a first restart has the reason %s, want %s", c.Reason, v1beta1.ReasonInferencePending)
 	}
+	tried.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message = `{"reason":"WeightsUnreachable","message":"the hub did not answer"}`
+	if c := planner(t).decide(running(t, 0, *tried)).inference; c.Reason != v1beta1.ReasonWeightsUnreachable {
+		t.Errorf("a pod that fetches again what it could not fetch has the reason %s, want %s", c.Reason, v1beta1.ReasonWeightsUnreachable)
+	}
 }
 
 func TestAnEditThatIsNotAcceptedLeavesTheServerAsItWas(t *testing.T) {

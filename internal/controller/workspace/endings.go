@@ -48,13 +48,21 @@ func ended(t *thought, p *corev1.Pod, s corev1.ContainerStatus) (metav1.Conditio
 func end(s corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	last := s.State.Terminated
 	looping := s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff"
-	if last == nil && !s.Ready && (s.State.Waiting != nil || s.RestartCount > 1) {
-		last = s.LastTerminationState.Terminated
+	before := s.LastTerminationState.Terminated
+	if last == nil && !s.Ready && before != nil && (s.State.Waiting != nil || s.RestartCount > 1 || withoutWeights(before)) {
+		last = before
 	}
 	if last == nil || (last.ExitCode == 0 && !looping) {
 		return nil
 	}
 	return last
+}
+
+// withoutWeights is true of an end for which a next try will mostly be the same, a while later:
+// one is enough to tell it until the server answers.
+func withoutWeights(t *corev1.ContainerStateTerminated) bool {
+	_, known := ofWeights()[told(t).Reason]
+	return known
 }
 
 // told is what the runner left as its termination message, else what the kubelet knows.
