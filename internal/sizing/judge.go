@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/utils/ptr"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/catalog"
@@ -34,36 +33,6 @@ func object(condition metav1.Condition) *Objection { return &Objection{Condition
 
 func refuse(reason, format string, args ...any) *Objection {
 	return object(v1beta1.Refused(reason, format, args...))
-}
-
-// Notes are what the user should know of fields that change nothing, or not what
-// they may expect: the Workspace runs, and its condition Accepted says so.
-func Notes(ws *v1beta1.Workspace) []string {
-	var all []string
-	if count := ptr.Deref(ws.Resource.Count, 1); ws.Inference.Preset != nil && count > 1 {
-		if ws.Resource.InstanceType == "" {
-			all = append(all, "resource.count changes nothing, because the plan says on how many of your own nodes the model runs")
-		} else {
-			all = append(all, fmt.Sprintf("resource.count asks for %d nodes at the least: those that the plan does not need stay empty", count))
-		}
-	}
-	if ws.Inference.Template != nil && ws.Inference.Config != "" {
-		all = append(all, "inference.config is read only with a preset")
-	}
-	if ws.Inference.Template != nil && ws.Resource.Partition != nil {
-		all = append(all, "resource.partition is read only with a preset: the template's own containers ask for their GPUs")
-	}
-	for _, annotation := range []string{v1beta1.AnnotationContext, v1beta1.AnnotationConcurrency} {
-		if _, set := ws.Annotations[annotation]; set && ws.Inference.Template != nil {
-			all = append(all, "annotation "+annotation+" is read only with a preset")
-		}
-	}
-	switch value := ws.Annotations[v1beta1.AnnotationEnableLB]; strings.ToLower(value) {
-	case "", "true", "false":
-	default:
-		all = append(all, fmt.Sprintf("annotation %s is %q and changes nothing: say \"True\" for a load balancer", v1beta1.AnnotationEnableLB, value))
-	}
-	return all
 }
 
 // FindModel finds the model of a preset.

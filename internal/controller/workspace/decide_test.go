@@ -234,11 +234,12 @@ func TestAFieldWithoutEffectIsNamed(t *testing.T) {
 	t.Parallel()
 	ws := workspace(func(ws *v1beta1.Workspace) {
 		ws.Resource.Count = new(int32(2))
-		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "yes"}
+		ws.Annotations = map[string]string{v1beta1.AnnotationEnableLB: "yes", "kaito.sh/contxt": "512", "kaito.sh/somebody-elses": "x", "example.com/context": "y"}
 	})
 	got := planner(t).decide(observed{ws: ws, nodes: []corev1.Node{*testkit.Node("n1")}}).accepted
 	want := v1beta1.Accepted("smollm2-135m-instruct", "resource.count changes nothing, because the plan says on how many of your own nodes the model runs",
-		`annotation kaito.sh/enablelb is "yes" and changes nothing: say "True" for a load balancer`)
+		`annotation kaito.sh/enablelb is "yes" and changes nothing: say "True" for a load balancer`,
+		"annotation kaito.sh/contxt changes nothing: did you mean kaito.sh/context?")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Accepted (-want +got):\n%s", diff)
 	}
