@@ -83,7 +83,7 @@ func TestWhyAModelCannotBeReadIsToldByKind(t *testing.T) {
 			change: func(r *hubtest.Repository) { r.Large = map[string]string{"pytorch_model.bin": "a pickle"} },
 			reason: modelfiles.OnlyPickles, says: "can run code",
 		},
-		"no weights at all": {change: func(r *hubtest.Repository) { r.Large = nil }, reason: modelfiles.NoWeights, says: "has no *.safetensors file"},
+		"no weights at all": {change: func(r *hubtest.Repository) { r.Large = nil }, reason: modelfiles.NoWeights, says: "has no weights, which are *.safetensors files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
