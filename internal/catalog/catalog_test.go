@@ -195,7 +195,14 @@ func TestAZeroTemperatureIsKept(t *testing.T) {
 func TestParseSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ old, with, want string }{
-		"an unknown field":                 {"licence:", "license: x\nlicence:", "unknown field"},
+		"an unknown field":                 {"licence:", "license: x\nlicence:", `"license" is no field of a model, did you mean licence?`},
+		"an unknown field further in":      {"sizeBytes: 600", "sizeByte: 600", `"forms.gguf.sizeByte" is no field of a model, did you mean sizeBytes?`},
+		"a field that stands there twice":  {"licence: MIT", "licence: MIT\nlicence: X", "licence stands there twice: leave one"},
+		"a list where text should stand":   {"licence: MIT", "licence: [MIT]", "licence is a list, not text"},
+		"text where a truth should stand":  {"licence: MIT", "licence: MIT\ngated: perhaps", `gated is "perhaps", not true or false`},
+		"a word in place of a map":         {"licence: MIT", "licence: MIT\nvllm: fast", `vllm is "fast", not a map`},
+		"what is no YAML":                  {"licence: MIT", "licence: [MIT", "read the model: line "},
+		"what is no map":                   {good, "- 1", "line 1, the file is a list, not a map of fields"},
 		"an id that is no image name":      {"id: tiny", "id: Tiny Model", "is not a lower-case image name"},
 		"a hub id without an owner":        {"Owner/Tiny", "Tiny", "is not owner/name"},
 		"a missing licence":                {"licence: MIT", "licence: ''", "licence is missing"},
@@ -225,7 +232,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"a tuning without weights for it":  {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: [q_proj]}", "tuning needs the form hf"},
 		"a tuning of no layer":             {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: []}", "tuning.targets is empty"},
 		"a tuning of an unknown layer":     {"kvHeads: 1", "kvHeads: 1\ntuning: {targets: [fc1]}", `"fc1" is no linear layer that is known`},
-		"text where a number should stand": {"layers: 2", "layers: two", "read the model"},
+		"text where a number should stand": {"layers: 2", "layers: two", `layers is "two", not a whole number`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

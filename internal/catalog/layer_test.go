@@ -91,7 +91,7 @@ func TestABrokenFileIsToldWhereItMatters(t *testing.T) {
 		// Not the shipped one of that name, of which the file was to be another.
 		"tiny": {`b, key "tiny.yaml": context 0 is not between`},
 		"nobody": {
-			`a, key "refused.yaml": no engine knows it`, `b, key "bad.yaml": read the model`, `b, key "misnamed.yaml": it holds model "other": call it "other.yaml"`,
+			`a, key "refused.yaml": no engine knows it`, `b, key "bad.yaml": line 1, id is a list, not text`, `b, key "misnamed.yaml": it holds model "other": call it "other.yaml"`,
 			`b, key "tiny.yaml": context 0`, `b, key "twin.yaml": the name "Owner/First" belongs to model "first" of a already`,
 		},
 	} {

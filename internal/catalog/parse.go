@@ -99,7 +99,7 @@ func IsHubID(name string) bool { return validHubID.MatchString(name) && len(name
 func Parse(data []byte) (model.Model, error) {
 	var e entry
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
-		return model.Model{}, fmt.Errorf("read the model: %w", err)
+		return model.Model{}, unreadable(data, err)
 	}
 	if err := e.check(); err != nil {
 		return model.Model{}, err

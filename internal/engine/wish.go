@@ -57,7 +57,7 @@ func hear(w *model.Wish, engine string, a flags.Argument) error {
 // whole is a number within bounds; 0 and less leave it to the plan.
 func whole(into func(*model.Wish) *int, least, most int) hearing {
 	return func(w *model.Wish, text string) string {
-		n, err := count(text)
+		n, err := Count(text)
 		if err != nil || n < least || n > most {
 			return fmt.Sprintf("a whole number from %d to %d", least, most)
 		}
@@ -99,7 +99,7 @@ func cacheType(w *model.Wish, text string) string {
 }
 
 func promptCache(w *model.Wish, text string) string {
-	mib, err := count(text)
+	mib, err := Count(text)
 	if err != nil || mib < 0 || mib > mostCache {
 		return fmt.Sprintf("a whole number of MiB from 0 to %d", mostCache)
 	}
@@ -108,8 +108,8 @@ func promptCache(w *model.Wish, text string) string {
 	return ""
 }
 
-// count reads a whole number or a size with a unit as vLLM does: k is 1000, K is 1024.
-func count(text string) (int, error) {
+// Count reads a whole number or a size with a unit as vLLM does: k is 1000, K is 1024.
+func Count(text string) (int, error) {
 	units := map[string]float64{
 		"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12,
 		"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40,

@@ -13,8 +13,8 @@ import (
 	"kaito.sh/kaito/internal/model"
 )
 
-// mostRequests is more than any engine answers at once.
-const mostRequests = 1 << 14
+// MostRequests is more than any engine answers at once.
+const MostRequests = 1 << 14
 
 // Asked are the wishes of inference.config with what annotations ask for, of every engine:
 // the context, and the number of requests for which there shall be room. Where both say
@@ -24,7 +24,7 @@ func Asked(ws *v1beta1.Workspace, m model.Model, wishes model.Wishes) (model.Wis
 	if no != nil {
 		return nil, no
 	}
-	requests, no := numberOf(ws, v1beta1.AnnotationConcurrency, mostRequests, fmt.Sprintf("requests from 1 to %d", mostRequests))
+	requests, no := numberOf(ws, v1beta1.AnnotationConcurrency, MostRequests, fmt.Sprintf("requests from 1 to %d", MostRequests))
 	if no != nil || context == 0 && requests == 0 {
 		return wishes, no
 	}

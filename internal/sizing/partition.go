@@ -135,7 +135,7 @@ type UncutError struct {
 func (e *UncutError) Error() string {
 	switch {
 	case e.Product == "":
-		return fmt.Sprintf("node %q has no GPUs, and resource.partition asks for slices %s", e.Node, e.Profile)
+		return fmt.Sprintf("there are no GPUs on node %q, and resource.partition asks for slices %s", e.Node, e.Profile)
 	case len(e.Profiles) == 0:
 		return fmt.Sprintf("the GPUs of node %q, %s, cannot be cut into slices, and resource.partition asks for %s", e.Node, e.Product, e.Profile)
 	}

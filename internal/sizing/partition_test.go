@@ -44,7 +44,7 @@ func TestThePartOfAType(t *testing.T) {
 		"a profile that the GPU does not have": {"p4d.24xlarge", slicesOf("1g.23gb"), 0, "", `the GPUs of node "p4d.24xlarge", NVIDIA A100, cannot be cut into slices 1g.23gb: they can into 1g.10gb, 1g.5gb, 2g.10gb, 3g.20gb, 4g.20gb, 7g.40gb`},
 		"a GPU that cannot be cut":             {"g5.xlarge", slicesOf("1g.5gb"), 0, "", `the GPUs of node "g5.xlarge", NVIDIA A10G, cannot be cut into slices, and resource.partition asks for 1g.5gb`},
 		"AMD's GPUs are not cut":               {"Standard_ND96isr_MI300X_v5", slicesOf("1g.10gb"), 0, "", `cannot be cut into slices`},
-		"a type without GPUs":                  {"Standard_D4s_v5", slicesOf("1g.10gb"), 0, "", `node "Standard_D4s_v5" has no GPUs, and resource.partition asks for slices 1g.10gb`},
+		"a type without GPUs":                  {"Standard_D4s_v5", slicesOf("1g.10gb"), 0, "", `there are no GPUs on node "Standard_D4s_v5", and resource.partition asks for slices 1g.10gb`},
 		"more GPUs than it has":                {"Standard_NC24ads_A100_v4", some(2), 0, "", `no node offers 2 whole GPUs, which resource.partition asks for: node "Standard_NC24ads_A100_v4" has 1 x NVIDIA A100`},
 	} {
 		t.Run(name, func(t *testing.T) {

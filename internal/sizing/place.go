@@ -35,6 +35,12 @@ func (p Place) Text(text string) string {
 	return OfType(text, p.Type)
 }
 
+// sentence is an error as the beginning of a message about the place.
+func (p Place) sentence(err error) string {
+	text := p.Text(err.Error())
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
 // part is what the place offers of a partition.
 func (p Place) part(partition *v1beta1.PartitionSpec) (model.NodeShape, error) {
 	if len(p.Nodes) == 0 {

@@ -87,7 +87,7 @@ func Serve(ask Ask, types *instance.Table) Answer {
 		}
 		plan, err := ask.on(at)
 		if err != nil {
-			a.Refusals = append(a.Refusals, Refusal{Type: of, Nodes: at.Nodes, Of: at.Of, Reason: v1beta1.ReasonDoesNotFit, Text: at.Text(Sentence(err))})
+			a.Refusals = append(a.Refusals, Refusal{Type: of, Nodes: at.Nodes, Of: at.Of, Reason: v1beta1.ReasonDoesNotFit, Text: at.sentence(err)})
 			continue
 		}
 		if ask.Check != nil {
@@ -147,7 +147,11 @@ func (p Plan) LimitText(m model.Model) string {
 	case LimitContext:
 		return fmt.Sprintf("the KV cache holds %d tokens, less than the model's context of %d", p.Tokens, m.Context)
 	case LimitCache:
-		return fmt.Sprintf("the KV cache holds %d tokens, %d requests of %d", p.Tokens, p.Requests, estimate.RequestTokens(p.Plan))
+		requests := "requests"
+		if p.Requests == 1 {
+			requests = "request"
+		}
+		return fmt.Sprintf("the KV cache holds %d tokens, %d %s of %d", p.Tokens, p.Requests, requests, estimate.RequestTokens(p.Plan))
 	case LimitEngine:
 		return fmt.Sprintf("%s takes at most %d requests at once; the KV cache would hold %d of %d tokens", p.Engine, p.Slots, p.Requests, estimate.RequestTokens(p.Plan))
 	case LimitAsked:

@@ -2,8 +2,11 @@ package sizing
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"kaito.sh/kaito/api/v1beta1"
 	"kaito.sh/kaito/internal/estimate"
@@ -92,13 +95,13 @@ func trainsSooner(x, y TrainPlan) int {
 func (ask TrainAsk) on(at Place) (TrainPlan, string) {
 	shape, err := at.part(ask.Partition)
 	if err != nil {
-		return TrainPlan{}, Sentence(err)
+		return TrainPlan{}, at.sentence(err)
 	}
 	with := func(length int) (model.TunePlan, error) {
 		return estimate.TuneOnNode(ask.Model, ask.Training.LoadOf(length), shape)
 	}
 	if _, err := with(ShortestRow); err != nil {
-		return TrainPlan{}, Sentence(err)
+		return TrainPlan{}, at.sentence(err)
 	}
 	if len(ask.Adapters) > 0 {
 		if why := Unservable(ask.Model, ask.Wishes(), []model.NodeShape{shape}); why != "" {
@@ -108,17 +111,18 @@ func (ask TrainAsk) on(at Place) (TrainPlan, string) {
 	p := TrainPlan{Place: at, Asked: ask.Training.Load.Length}
 	plan, err := with(p.Asked)
 	if err != nil && ask.Whole {
-		return TrainPlan{}, Sentence(err)
+		return TrainPlan{}, at.sentence(err)
 	}
 	if err != nil {
-		p.TooLong = at.Text(Sentence(err))
+		why := err
 		longer := sort.Search(p.Asked-ShortestRow, func(i int) bool {
 			_, err := with(ShortestRow + 1 + i)
 			return err != nil
 		})
 		if plan, err = with(ShortestRow + longer); err != nil {
-			return TrainPlan{}, Sentence(err)
+			return TrainPlan{}, at.sentence(err)
 		}
+		p.TooLong = at.sentence(exactly(why, ShortestRow+longer))
 	}
 	p.TunePlan = plan
 	p.Headroom = shape.Memory - plan.Memory.Total()
@@ -129,4 +133,21 @@ func (ask TrainAsk) on(at Place) (TrainPlan, string) {
 		p.Hour = &price
 	}
 	return p, ""
+}
+
+// exactly names the longest rows that fit where a refusal names a round number below.
+func exactly(err error, longest int) error {
+	var large *estimate.TrainingTooLargeError
+	if !errors.As(err, &large) {
+		return err
+	}
+	const advice = "set TrainingArguments.max_length to "
+	said := *large
+	said.Fits = slices.Clone(said.Fits)
+	for i, fit := range said.Fits {
+		if strings.HasPrefix(fit, advice) {
+			said.Fits[i] = fmt.Sprintf("%s%d or less", advice, longest)
+		}
+	}
+	return &said
 }

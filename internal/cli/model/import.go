@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -143,7 +144,11 @@ func write(name string, raw []byte) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("look at %q: %w", name, err)
 	}
-	if err := os.WriteFile(name, raw, 0o644); err != nil {
+	err = os.WriteFile(name, raw, 0o644)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no folder %q: make it, or name another file with -o", filepath.Dir(name))
+	case err != nil:
 		return fmt.Errorf("write the catalog file: %w", err)
 	}
 	return nil

@@ -194,6 +194,7 @@ func TestWhatCannotBeImportedSaysWhatHelps(t *testing.T) {
 		"an id that is no name of images":  {[]string{place(t, "i", tinyFiles()), "--id", "Our Model", "-o", "-"}, false, `id "Our Model" is not a lower-case image name`},
 		"an empty folder":                  {[]string{t.TempDir()}, false, "has no weights, which are *.safetensors files beside a config.json, or one *.gguf; it has no file at all"},
 		"weights without a configuration":  {[]string{place(t, "c", unconfigured)}, false, "put the config.json beside them that the model's source has"},
+		"a file in no folder":              {[]string{place(t, "o", tinyFiles()), "-o", "/nonexistent/x.yaml"}, false, `there is no folder "/nonexistent": make it, or name another file with -o`},
 		"pointers of Git LFS":              {[]string{place(t, "l", pointers)}, false, "a pointer of Git LFS stands where weights should; fetch them with git lfs pull"},
 		"a network that is not there":      {[]string{"kaito/none", "--endpoint", gone.URL}, false, "; name a mirror with --endpoint or $HF_ENDPOINT, or import the folder or GGUF file of a model that was fetched elsewhere"},
 		"a gated repository":               {[]string{"kaito/gated"}, false, "put a token of that account into a file that --token-file names, or into $HF_TOKEN"},

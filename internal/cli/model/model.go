@@ -18,14 +18,15 @@ import (
 func New(sh shell.Shell) *cobra.Command {
 	cmd := shell.Group(&cobra.Command{
 		Use:   "model",
-		Short: "Import, package, push and inspect models",
+		Short: "List, import, package, push and inspect models",
 		Example: shell.Examples(sh.Name, `
+			KAITO model list
 			KAITO model import Qwen/Qwen3-4B
 			KAITO model package SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
 			KAITO model push smollm2-135m-instruct.oci registry.example.com/models/smollm2:gguf
 			KAITO model inspect registry.example.com/models/smollm2:gguf`),
 	})
-	cmd.AddCommand(newImport(sh), newPackage(sh), newPush(sh), newInspect(sh))
+	cmd.AddCommand(newList(sh), newImport(sh), newPackage(sh), newPush(sh), newInspect(sh))
 	return cmd
 }
 

@@ -3,8 +3,10 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"kaito.sh/kaito/internal/catalog"
 	"kaito.sh/kaito/internal/engine"
@@ -18,7 +20,10 @@ type ownFiles struct{ texts, where map[string]string }
 // are shipped, as a ConfigMap does for the operator.
 func withOwn(models *catalog.Catalog, name string) (*catalog.Catalog, error) {
 	info, err := os.Stat(name)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no catalog %q: name a file that `kaito model import` has written, or a folder of such files", name)
+	case err != nil:
 		return nil, fmt.Errorf("look at the catalog: %w", err)
 	}
 	own := ownFiles{map[string]string{}, map[string]string{}}
@@ -31,12 +36,18 @@ func withOwn(models *catalog.Catalog, name string) (*catalog.Catalog, error) {
 		return nil, err
 	}
 	all := models.With([]catalog.Source{{Place: fmt.Sprintf("catalog %q", name), Files: own.texts}}, engine.CheckFacts)
-	var errs []error
+	var texts []string
 	for _, b := range all.Broken() {
-		errs = append(errs, fmt.Errorf("catalog file %q: %w", own.where[b.Key], b.Err))
+		texts = append(texts, fmt.Sprintf("catalog file %q: %s", own.where[b.Key], oneLine(b.Err)))
 	}
-	return all, errors.Join(errs...)
+	if len(texts) > 0 {
+		return nil, errors.New(strings.Join(texts, "; "))
+	}
+	return all, nil
 }
+
+// oneLine is an error that may have several.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // readFolder reads all files of a folder, each of which is called after its model.
 func (o ownFiles) readFolder(dir string) error {
@@ -65,7 +76,7 @@ func (o ownFiles) readFile(name string) error {
 	}
 	m, err := catalog.Parse(data)
 	if err != nil {
-		return fmt.Errorf("catalog file %q: %w", name, err)
+		return fmt.Errorf("catalog file %q: %s", name, oneLine(err))
 	}
 	o.texts[m.ID+".yaml"], o.where[m.ID+".yaml"] = string(data), name
 	return nil

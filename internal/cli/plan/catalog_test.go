@@ -64,9 +64,11 @@ func TestAModelWithoutCodeIsRefused(t *testing.T) {
 func TestACatalogThatIsNoneIsTold(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ catalog, want string }{
-		"a file that is not there":            {"/no/catalog.yaml", "look at the catalog: stat /no/catalog.yaml"},
+		"a file that is not there":            {"/no/catalog.yaml", "there is no catalog \"/no/catalog.yaml\": name a file that `kaito model import` has written"},
 		"a folder without one":                {t.TempDir(), "has no file *.yaml"},
 		"a file with a fact that is none":     {file(t, "a.yaml", strings.Replace(own, "context: 8192", "context: -1", 1)), "context -1 is not between 1 and"},
+		"a fact of the wrong kind":            {file(t, "a.yaml", strings.Replace(own, "context: 8192", "context: lots", 1)), `a.yaml": line 4, context is "lots", not a whole number`},
+		"several things at once":              {file(t, "a.yaml", strings.Replace(own, "context: 8192", "context: lots\nlicens: x", 1)), `not a whole number; line 5, "licens" is no field of a model, did you mean licence?`},
 		"a flag that no engine has":           {file(t, "a.yaml", own+"vllm: {tool-call-parsr: hermes}\n"), "vllm.tool-call-parsr is no flag of vllm"},
 		"a file that is called after another": {filepath.Dir(file(t, "other.yaml", own)), `call it "harbour-7b.yaml"`},
 	} {

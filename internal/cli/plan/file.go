@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -71,8 +73,8 @@ func (m *manifest) add(text []byte) (other string, err error) {
 		return "", nil
 	case head.Kind == v1beta1.WorkspaceKind && (head.APIVersion == "kaito.sh/v1alpha1" || head.APIVersion == "kaito.sh/v1beta1"):
 		var ws v1beta1.Workspace
-		if err := yaml.UnmarshalStrict(text, &ws); err != nil {
-			return "", fmt.Errorf("is no Workspace: %w", err)
+		if err := decode(text, v1beta1.WorkspaceKind, &ws, yaml.UnmarshalStrict); err != nil {
+			return "", err
 		}
 		if m.workspace != nil {
 			return "", fmt.Errorf("is a second Workspace, %q beside %q: plan one at a time", ws.Name, m.workspace.Name)
@@ -80,14 +82,54 @@ func (m *manifest) add(text []byte) (other string, err error) {
 		m.workspace = &ws
 	case head.Kind == "ConfigMap" && head.APIVersion == "v1":
 		var config corev1.ConfigMap
-		if err := yaml.Unmarshal(text, &config); err != nil {
-			return "", fmt.Errorf("is no ConfigMap: %w", err)
+		if err := decode(text, head.Kind, &config, yaml.Unmarshal); err != nil {
+			return "", err
 		}
 		m.configs[config.Name] = &config
 	default:
 		return fmt.Sprintf("%q of %q", head.Kind, head.APIVersion), nil
 	}
 	return "", nil
+}
+
+// decode reads an object of a kind.
+func decode(text []byte, kind string, into any, read func([]byte, any, ...yaml.JSONOpt) error) error {
+	if err := read(text, into); err != nil {
+		return fmt.Errorf("is no %s: %w", kind, err)
+	}
+	return unquoted(text)
+}
+
+// unquoted refuses what kubectl does: a number or a truth where text must stand.
+func unquoted(text []byte) error {
+	var object struct {
+		Metadata struct{ Annotations, Labels map[string]any }
+		Resource struct {
+			LabelSelector struct{ MatchLabels map[string]any }
+		}
+		Data map[string]any
+	}
+	if err := yaml.Unmarshal(text, &object); err != nil {
+		return fmt.Errorf("is no object of Kubernetes: %w", err)
+	}
+	for _, of := range []struct {
+		field  string
+		values map[string]any
+	}{
+		{"metadata.annotations", object.Metadata.Annotations},
+		{"metadata.labels", object.Metadata.Labels},
+		{"resource.labelSelector.matchLabels", object.Resource.LabelSelector.MatchLabels},
+		{"data", object.Data},
+	} {
+		for _, key := range slices.Sorted(maps.Keys(of.values)) {
+			switch value := of.values[key].(type) {
+			case string, nil:
+			default:
+				return fmt.Errorf("%s: the value of %s is no text, which kubectl refuses: quote it, %s: \"%v\"", of.field, key, key, value)
+			}
+		}
+	}
+	return nil
 }
 
 // whole says what the API server would refuse, where reading goes on from it.

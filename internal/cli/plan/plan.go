@@ -31,6 +31,8 @@ type options struct {
 	catalog              string
 	output               string
 	explain, manifest    bool
+	// all shows all that is not offered.
+	all bool
 	// tune is a method of training, or empty; batch and length are what it trains with, 0
 	// for what it does by itself.
 	tune          string
@@ -40,7 +42,7 @@ type options struct {
 	selector, kubeconfig, kubeContext string
 }
 
-// most is more than any model or machine reaches, for --context and --concurrency.
+// most is more than any model reaches, for --context and --length.
 const most = 1 << 24
 
 // mostBatch is more rows than any machine trains with in one pass.
@@ -101,15 +103,13 @@ GPUs and the least memory, or the cheapest of those where --prices names a file:
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "`FILE` with a Workspace to plan for, instead of MODEL")
 	flags.StringSliceVar(&o.types, "instance-types", nil, "`NAMES` of the types to plan for, with commas (default: all that are known)")
-	flags.IntVar(&o.context, "context", 0, "`TOKENS` that prompt and answer of a request share (default: the model's, or what fits)")
-	flags.IntVar(&o.concurrency, "concurrency", 0, "`REQUESTS` at once for which the KV cache shall have room (default: as many as fit)")
 	flags.StringVar(&o.catalog, "catalog", "", "`FILE` or folder with catalog files of models of your own, as kaito model import writes them")
 	flags.StringVar(&o.prices, "prices", "", "`FILE` with the price of an hour by type; the cheapest plan comes first")
 	flags.StringVarP(&o.output, "output", "o", o.output, "`FORMAT`: table, json or yaml")
 	flags.BoolVar(&o.explain, "explain", false, "print the arithmetic of the best plan as well")
 	flags.StringVar(&o.tune, "tune", "", "plan a training by `METHOD`, lora or qlora, instead of a server")
-	flags.IntVar(&o.batch, "batch", 0, "`ROWS` of data in one pass of the training (default: that of training_config.yaml)")
-	flags.IntVar(&o.length, "length", 0, "`TOKENS` of the longest row of data (default: that of training_config.yaml)")
+	flags.BoolVar(&o.all, "all", false, "say of all that is not offered why, not of the first few")
+	o.bindAmounts(flags)
 	o.bindOwn(flags)
 	flags.BoolVar(&o.manifest, "manifest", false, "print the Workspace of the best plan, and nothing else")
 	return cmd
@@ -146,8 +146,8 @@ func (o options) checkNumbers(cmd *cobra.Command) error {
 	switch {
 	case flags.Changed("context") && (o.context < 1 || o.context > most):
 		return shell.Usage(cmd, "--context %d is not a number of tokens from 1 to %d", o.context, most)
-	case flags.Changed("concurrency") && (o.concurrency < 1 || o.concurrency > most):
-		return shell.Usage(cmd, "--concurrency %d is not a number of requests from 1 to %d", o.concurrency, most)
+	case flags.Changed("concurrency") && (o.concurrency < 1 || o.concurrency > sizing.MostRequests):
+		return shell.Usage(cmd, "--concurrency %d is not a number of requests from 1 to %d", o.concurrency, sizing.MostRequests)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func load() (facts, error) {
 func (f facts) model(name string) (model.Model, error) {
 	found, ok := f.models.Lookup(name)
 	if !ok {
-		return found, unknown("model", name, f.models.Near(name), some(f.models.IDs()))
+		return found, unknownModel(name, f.models.Near(name))
 	}
 	return engine.Served(found), nil
 }
@@ -264,7 +264,7 @@ func (o options) write(sh shell.Shell, known facts, ask sizing.Ask, answer sizin
 	for _, note := range notes {
 		page.line(2, "%s", note)
 	}
-	page.answer(ask, answer, known.types)
+	page.answer(ask, answer, known.types, o.all)
 	if o.explain && len(answer.Plans) > 0 {
 		page.arithmetic(ask.Model, answer.Plans[0])
 	}
@@ -337,6 +337,19 @@ func unknown(what, name string, near []string, all string) error {
 		return fmt.Errorf("no %s is called %q, did you mean %s?", what, name, strings.Join(near, " or "))
 	}
 	return fmt.Errorf("no %s is called %q; there are %s", what, name, all)
+}
+
+// unknownModel names what may be meant, and where models are that no catalog has.
+func unknownModel(name string, near []string) error {
+	close := ""
+	if len(near) > 0 {
+		close = ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	which := "OWNER/NAME"
+	if catalog.IsHubID(name) {
+		which = name
+	}
+	return fmt.Errorf("no model is called %q%s; `kaito model list` says which are known; of another one `kaito model import %s` writes what it is, which --catalog FILE plans", name, close, which)
 }
 
 // mostFile is more than any file of prices or manifest has.

@@ -49,7 +49,7 @@ func (p *page) line(indent int, format string, args ...any) {
 }
 
 // answer is all that was found out.
-func (p *page) answer(ask sizing.Ask, a sizing.Answer, types *instance.Table) {
+func (p *page) answer(ask sizing.Ask, a sizing.Answer, types *instance.Table, whole bool) {
 	m := ask.Model
 	p.line(2, "Model %s: %s, context of %d", m.ID, forms(m), m.Context)
 	if len(a.Plans) > 0 {
@@ -64,7 +64,7 @@ func (p *page) answer(ask sizing.Ask, a sizing.Answer, types *instance.Table) {
 	if unknown := ask.Prices.Unknown(types); len(unknown) > 0 {
 		p.line(2, "\nPrices of types that are not known were not used: %s", some(unknown))
 	}
-	p.refusals(a.Refusals)
+	p.refusals(a.Refusals, whole)
 }
 
 // some are the first of many names.
@@ -238,66 +238,6 @@ func (p *page) grid(rows [][]string, left func(column int) bool) {
 			}
 		}
 		p.WriteString(strings.TrimRight(strings.Join(cells, between), " ") + "\n")
-	}
-}
-
-// legend explains the words of the column LIMIT by the first plan that has each, and
-// repeats what a plan says of itself.
-func (p *page) legend(m model.Model, plans []sizing.Plan) {
-	p.WriteString("\n")
-	seen, noted := map[sizing.Limit]bool{}, map[string]bool{}
-	for _, plan := range plans {
-		if !seen[plan.Limit] {
-			p.line(2, "LIMIT %s, on %s: %s", plan.Limit, plan.Type.Name, plan.LimitText(m))
-			seen[plan.Limit] = true
-		}
-	}
-	for _, plan := range plans {
-		if named := plan.Resource(); named != "" {
-			p.line(2, "GPUs of %s: %s, which pods ask for as %s", plan.Type.Name, plan.GPU.Product, named)
-		}
-	}
-	for _, plan := range plans {
-		if plan.Note != "" && !noted[plan.Note] {
-			p.line(2, "Note on %s: %s", plan.Type.Name, plan.Text(plan.Note))
-			noted[plan.Note] = true
-		}
-	}
-}
-
-// refusals tell types with one reason together.
-func (p *page) refusals(all []sizing.Refusal) {
-	if len(all) == 0 {
-		return
-	}
-	p.WriteString("\nNot offered\n")
-	const here = "\x00"
-	names, words, alone := map[string][]string{}, map[string]string{}, map[string]bool{}
-	var order []string
-	for _, r := range all {
-		text, kind := r.Text, "instance type"
-		if len(r.Nodes) > 0 {
-			kind = "node"
-		}
-		if len(r.Successors) == 0 {
-			text = strings.ReplaceAll(text, fmt.Sprintf("%s %q", kind, r.Type.Name), here)
-		}
-		if len(names[text]) == 0 {
-			order = append(order, text)
-		}
-		names[text] = append(names[text], cmp.Or(some(r.Nodes), r.Type.Name))
-		words[text] = "type"
-		if len(r.Nodes) > 0 {
-			words[text] = "node"
-		}
-		alone[text] = len(names[text]) == 1 && len(r.Nodes) < 2
-	}
-	for _, text := range order {
-		of := "the " + words[text]
-		if !alone[text] {
-			of = "these " + words[text] + "s"
-		}
-		p.line(4, "  %s: %s", strings.Join(names[text], ", "), strings.ReplaceAll(text, here, of))
 	}
 }
 

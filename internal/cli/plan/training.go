@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"kaito.sh/kaito/internal/cli/shell"
 	"kaito.sh/kaito/internal/estimate"
@@ -68,7 +69,7 @@ func (o options) writeTraining(sh shell.Shell, name string, read sizing.Reading,
 		for _, note := range notes {
 			p.line(2, "%s", note)
 		}
-		p.trainings(read, a, prices)
+		p.trainings(read, a, prices, o.all)
 		if o.explain && len(a.Plans) > 0 {
 			p.WriteString("\n")
 			p.line(2, "How the training on %s comes about", a.Plans[0].Type.Name)
@@ -88,12 +89,12 @@ func (o options) writeTraining(sh shell.Shell, name string, read sizing.Reading,
 }
 
 // trainings are the table of a tuning.
-func (p *page) trainings(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices) {
+func (p *page) trainings(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices, whole bool) {
 	p.line(2, "Training of %s: batches of %s, each of at most %d tokens", read.Model.ID, many(read.Training.Load.Batch, "row"), read.Training.Load.Length)
 	if len(a.Plans) > 0 {
 		p.trainingTable(a.Plans, prices)
 	}
-	p.refusals(a.Refusals)
+	p.refusals(a.Refusals, whole)
 }
 
 // trainingTable has a row for each plan, and below it what a plan says of itself.
@@ -120,14 +121,36 @@ func (p *page) trainingTable(plans []sizing.TrainPlan, prices sizing.Prices) {
 		rows = append(rows, row)
 	}
 	p.grid(rows, func(column int) bool { return column == 0 })
+	var long, notes []remark
 	for _, plan := range plans {
 		if plan.TooLong != "" {
-			p.line(2, "\nOn %s rows of up to %d tokens fit: %s", plan.Type.Name, plan.Load.Length, plan.TooLong)
+			long = append(long, remark{at: plan.Place, text: fmt.Sprintf("rows of up to %d tokens fit. %s", plan.Load.Length, plan.TooLong)})
 		}
 		if plan.Note != "" {
-			p.line(2, "\nNote on %s: %s", plan.Type.Name, plan.Text(plan.Note))
+			notes = append(notes, remark{at: plan.Place, text: plan.Text(plan.Note)})
 		}
 	}
+	if len(long)+len(notes) > 0 {
+		p.WriteString("\n")
+	}
+	p.remarks("On", long)
+	p.remarks("Note on", notes)
+}
+
+// byFlags says in the flags of --tune what a training's settings are called elsewhere.
+func byFlags(a sizing.TrainAnswer) sizing.TrainAnswer {
+	words := strings.NewReplacer(
+		"set TrainingArguments.max_length to ", "say --length ",
+		"set TrainingArguments.per_device_train_batch_size to ", "say --batch ",
+		"create a Workspace with tuning.method qlora", "say --tune qlora",
+	)
+	for i := range a.Plans {
+		a.Plans[i].TooLong = words.Replace(a.Plans[i].TooLong)
+	}
+	for i := range a.Refusals {
+		a.Refusals[i].Text = words.Replace(a.Refusals[i].Text)
+	}
+	return a
 }
 
 func (o options) trainingDocument(read sizing.Reading, a sizing.TrainAnswer, prices sizing.Prices, notes []string) trainingDocument {

@@ -48,5 +48,5 @@ func (o options) runTuning(cmd *cobra.Command, sh shell.Shell, known facts) erro
 			return err
 		}
 	}
-	return o.writeTraining(sh, found.ID, read, sizing.Train(ask, known.types), ask.Prices, own.notes())
+	return o.writeTraining(sh, found.ID, read, byFlags(sizing.Train(ask, known.types)), ask.Prices, own.notes())
 }
