@@ -3,11 +3,14 @@ package plan
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -95,9 +98,23 @@ func (m *manifest) add(text []byte) (other string, err error) {
 // decode reads an object of a kind.
 func decode(text []byte, kind string, into any, read func([]byte, any, ...yaml.JSONOpt) error) error {
 	if err := read(text, into); err != nil {
-		return fmt.Errorf("is no %s: %w", kind, err)
+		return fmt.Errorf("is no %s: %s", kind, plainly(err))
 	}
 	return unquoted(text)
+}
+
+// wrongKind is how the decoder says that a value is of another kind than its field.
+var wrongKind = regexp.MustCompile(`cannot unmarshal (\w+) into Go struct field (?:\w+\.)?(\S+) of type \S*?(\w+)$`)
+
+// plainly says without words of Go what the decoder has found.
+func plainly(err error) string {
+	text := strings.NewReplacer("error converting YAML to JSON: ", "", "error unmarshaling JSON: ", "", "while decoding JSON: ", "", "json: ", "", "yaml: ", "", "\n ", "").Replace(err.Error())
+	at := wrongKind.FindStringSubmatch(text)
+	if at == nil {
+		return text
+	}
+	kinds := map[string]string{"int": "a whole number", "int32": "a whole number", "int64": "a whole number", "bool": "true or false", "string": "text", "number": "a number", "object": "a map", "array": "a list"}
+	return fmt.Sprintf("%s is %s, not %s", at[2], cmp.Or(kinds[at[1]], at[1]), cmp.Or(kinds[at[3]], "what belongs there"))
 }
 
 // unquoted refuses what kubectl does: a number or a truth where text must stand.
@@ -181,7 +198,7 @@ func (m manifest) over(models *catalog.Catalog) *catalog.Catalog {
 func refusedOf(ws *v1beta1.Workspace, c metav1.Condition) error {
 	name := sizing.Preset(ws).Name
 	if ws.Tuning == nil && c.Reason == v1beta1.ReasonModelNotFound && catalog.IsHubID(name) {
-		return fmt.Errorf("workspace %q: no catalog has %q; the operator would ask the hub what it is: write that down with `kaito model import %s > FILE`, and plan with --catalog FILE", ws.Name, name, name)
+		return fmt.Errorf("workspace %q: no catalog has %q; the operator would ask the hub what it is: write that down with `kaito model import %s -o FILE`, and plan with --catalog FILE", ws.Name, name, name)
 	}
 	return &RefusedError{Name: ws.Name, Reason: c.Reason, Message: c.Message}
 }
