@@ -79,21 +79,12 @@ func steps() map[string]string {
 		v1beta1.ReasonInvalidInput:             "Correct tuning.input: EDIT",
 		v1beta1.ReasonInvalidOutput:            "Correct tuning.output: EDIT",
 		v1beta1.ReasonDataUnreachable:          "Check that pods of the namespace reach the data's host; the check is made again by itself: LOGS",
-		v1beta1.ReasonPushUnreachable:          "Check that pods of the namespace reach the output's registry; it is tried again by itself: LOGS",
-		v1beta1.ReasonDataRefused:              "Publish the data, or let an administrator allow its range with fetch.allowCIDRs of the chart; then RETRY",
-		v1beta1.ReasonDataNotFound:             "Correct the address in tuning.input: EDIT",
-		v1beta1.ReasonDataInvalid:              "Correct the data at the file and row that the condition names, see `PROGRAM dataset check FILE`; then RETRY",
-		v1beta1.ReasonPushRefused:              "Give the account of the push Secret the right to push; then RETRY",
-		v1beta1.ReasonPushSecretUnusable:       "Create the push Secret with `kubectl create secret docker-registry`; then RETRY",
-		v1beta1.ReasonCheckFailed:              "Do what the condition says; then RETRY",
 		v1beta1.ReasonJobPending:               "Wait, the training is being started: `PROGRAM get NAME ON --watch`",
-		v1beta1.ReasonTrainingFailed:           "Correct what the condition names; then RETRY",
-		v1beta1.ReasonAttemptsExhausted:        "See why the node loses pods, `kubectl describe nodes -l 'SELECTOR'`; then RETRY",
-		v1beta1.ReasonTuning:                   "Wait, the training runs: `PROGRAM tune watch NAME ON`",
 		v1beta1.ReasonStarting:                 "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
 		v1beta1.ReasonInferencePending:         "Wait, it is on its way: `PROGRAM get NAME ON --watch`",
 	}
 	maps.Copy(all, modelSteps())
+	maps.Copy(all, tuningSteps())
 	return all
 }
 
@@ -107,6 +98,22 @@ func modelSteps() map[string]string {
 		v1beta1.ReasonModelUnusable:  "Do what the condition says, or name another model: EDIT; read it again at once: RETRY",
 		v1beta1.ReasonRemoteCode:     "Read the model's code, and where you trust it: `kubectl annotate workspace NAME ON kaito.sh/trust-remote-code=true`; or name another model: EDIT",
 		v1beta1.ReasonInvalidCatalog: "Correct the catalog at the place that the condition names; it is read again at once: `kubectl get configmaps ON -l kaito.sh/catalog=true`",
+	}
+}
+
+// tuningSteps are those for trainings.
+func tuningSteps() map[string]string {
+	return map[string]string{
+		v1beta1.ReasonPushUnreachable:    "Check that pods of the namespace reach the output's registry; it is tried again by itself: LOGS",
+		v1beta1.ReasonDataRefused:        "Publish the data, or let an administrator allow its range with fetch.allowCIDRs of the chart; then RETRY",
+		v1beta1.ReasonDataNotFound:       "Correct the address in tuning.input: EDIT",
+		v1beta1.ReasonDataInvalid:        "Correct the data at the file and row that the condition names, see `PROGRAM dataset check FILE`; then RETRY",
+		v1beta1.ReasonPushRefused:        "Give the account of the push Secret the right to push; then RETRY",
+		v1beta1.ReasonPushSecretUnusable: "Create the push Secret with `kubectl create secret docker-registry`; then RETRY",
+		v1beta1.ReasonCheckFailed:        "Do what the condition says; then RETRY",
+		v1beta1.ReasonTrainingFailed:     "Correct what the condition names; then RETRY",
+		v1beta1.ReasonAttemptsExhausted:  "See why the node loses pods, `kubectl describe nodes -l 'SELECTOR'`; then RETRY",
+		v1beta1.ReasonTuning:             "Wait, the training runs: `PROGRAM tune watch NAME ON`",
 	}
 }
 
