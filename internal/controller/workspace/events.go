@@ -46,7 +46,7 @@ func tellable(was metav1.ConditionStatus, c metav1.Condition) bool {
 // passes is true of a wait that every Workspace goes through, and that ends by itself.
 func passes(c metav1.Condition) bool {
 	switch c.Reason {
-	case v1beta1.ReasonInferencePending, v1beta1.ReasonNodeClaimPending, v1beta1.ReasonCreating, v1beta1.ReasonNodeNotJoined, v1beta1.ReasonReleased:
+	case v1beta1.ReasonInferencePending, v1beta1.ReasonResolvingModel, v1beta1.ReasonNodeClaimPending, v1beta1.ReasonCreating, v1beta1.ReasonNodeNotJoined, v1beta1.ReasonReleased:
 		return true
 	}
 	return false
