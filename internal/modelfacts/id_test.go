@@ -21,7 +21,7 @@ func TestIDs(t *testing.T) {
 		"":                                   "model",
 		"owner/" + strings.Repeat("a-", 100): strings.TrimSuffix(strings.Repeat("a-", 64), "-"),
 	} {
-		if got := IDOf(name); got != want {
+		if got := model.IDOf(name); got != want {
 			t.Errorf("IDOf(%q) is %q, want %q", name, got, want)
 		}
 	}
@@ -33,7 +33,7 @@ func FuzzID(f *testing.F) {
 	f.Add("a/..--..")
 	f.Add("ÄÖ/ß.gguf")
 	f.Fuzz(func(t *testing.T, name string) {
-		m := model.Model{ID: IDOf(name), Licence: "MIT", Context: 1, Forms: map[model.Form]model.Weights{model.FormHF: {Size: 1}}}
+		m := model.Model{ID: model.IDOf(name), Licence: "MIT", Context: 1, Forms: map[model.Form]model.Weights{model.FormHF: {Size: 1}}}
 		if _, err := catalog.Write(catalog.Page{Model: m, Source: "a test"}); err != nil {
 			t.Errorf("%q makes %q: %v", name, m.ID, err)
 		}

@@ -88,7 +88,7 @@ func (f importFlags) readFolder(ctx context.Context, dir string) (found, error) 
 	if w, ok := m.Forms[model.FormGGUF]; ok {
 		name, source = w.File, fmt.Sprintf("Every fact is from the header of %s.", w.File)
 	}
-	m.ID = modelfacts.IDOf(name)
+	m.ID = model.IDOf(name)
 	if err := licenceText(ctx, root, all, &m); err != nil {
 		return found{}, err
 	}

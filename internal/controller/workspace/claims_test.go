@@ -237,20 +237,26 @@ func TestNodesOnDemand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := planner(t).decide(tc.o)
-			got := conditionsOf(d, tc.o.ws, v1beta1.ConditionAccepted, v1beta1.ConditionNodeClaimReady, v1beta1.ConditionNodesReady, v1beta1.ConditionResourceReady)
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("conditions (-want +got):\n%s\n%s", diff, d.resources().Message)
-			}
-			if diff := cmp.Diff(tc.changes, changed(tc.o, d)); diff != "" {
-				t.Errorf("changes of the claims (-want +got):\n%s", diff)
-			}
-			if !strings.Contains(d.resources().Message, tc.says) {
-				t.Errorf("ResourceReady says %q, want %q", d.resources().Message, tc.says)
-			}
+			onNodes(t, tc.o, d, tc.want, tc.changes, tc.says)
 			if serves := d.serving != nil; serves != tc.serve {
 				t.Errorf("a server is wanted: %v, want %v", serves, tc.serve)
 			}
 		})
+	}
+}
+
+// onNodes holds the conditions about nodes, and what becomes of the claims, against what is wanted.
+func onNodes(t *testing.T, o observed, d decision, want, changes []string, says string) {
+	t.Helper()
+	got := conditionsOf(d, o.ws, v1beta1.ConditionAccepted, v1beta1.ConditionNodeClaimReady, v1beta1.ConditionNodesReady, v1beta1.ConditionResourceReady)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s\n%s", diff, d.resources().Message)
+	}
+	if diff := cmp.Diff(changes, changed(o, d)); diff != "" {
+		t.Errorf("changes of the claims (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(d.resources().Message, says) {
+		t.Errorf("ResourceReady says %q, want %q", d.resources().Message, says)
 	}
 }
 

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path"
 	"regexp"
-	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,9 +33,6 @@ const mainBranch = "main"
 
 // gitCommit is what names a commit for ever.
 var gitCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
-
-// notInID is what an id has not.
-var notInID = regexp.MustCompile(`[^a-z0-9.]+`)
 
 // ask is what a Workspace wants to know of the hub.
 type ask struct {
@@ -126,15 +121,10 @@ func (a *ask) settledBy(pin *render.Pin) bool {
 // commit that runs.
 func (a *ask) question(ws *v1beta1.Workspace, pin *render.Pin) resolver.Question {
 	q := resolver.Question{Namespace: ws.Namespace, Repository: a.repository, Revision: mainBranch, Pickles: a.pickles, Again: a.again}
-	if plan := ws.Status.Plan; pin == nil && plan != nil && plan.Model == idOf(a.repository) && gitCommit.MatchString(plan.ModelRevision) {
+	if plan := ws.Status.Plan; pin == nil && plan != nil && plan.Model == model.IDOf(a.repository) && gitCommit.MatchString(plan.ModelRevision) {
 		q.Revision = plan.ModelRevision
 	}
 	return q
-}
-
-// idOf is the id that a model of the hub has in plans.
-func idOf(repository string) string {
-	return notInID.ReplaceAllString(strings.ToLower(path.Base(repository)), "-")
 }
 
 // atCommit has the forms of a model come from one commit.

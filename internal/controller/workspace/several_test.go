@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	"kaito.sh/kaito/api/v1beta1"
@@ -95,16 +94,7 @@ func TestAModelOnSeveralNodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := planner(t).decide(tc.o)
-			got := conditionsOf(d, tc.o.ws, v1beta1.ConditionAccepted, v1beta1.ConditionNodeClaimReady, v1beta1.ConditionNodesReady, v1beta1.ConditionResourceReady)
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("conditions (-want +got):\n%s\n%s", diff, d.resources().Message)
-			}
-			if diff := cmp.Diff(tc.changes, changed(tc.o, d)); diff != "" {
-				t.Errorf("changes of the claims (-want +got):\n%s", diff)
-			}
-			if !strings.Contains(d.resources().Message, tc.says) {
-				t.Errorf("ResourceReady says %q, want %q", d.resources().Message, tc.says)
-			}
+			onNodes(t, tc.o, d, tc.want, tc.changes, tc.says)
 			if nodes := servedOn(d); nodes != tc.nodes {
 				t.Errorf("it is served on %d nodes, want %d", nodes, tc.nodes)
 			}

@@ -149,7 +149,7 @@ func (o Options) read(ctx context.Context, at Endpoint) (Answer, error) {
 // placed is the model with its names, and with where its weights are.
 func (o Options) placed(found modelfacts.Facts, at hub.Revision) model.Model {
 	m := found.Model
-	m.ID, m.HubID, m.Gated = modelfacts.IDOf(o.Repository), o.Repository, at.Gated
+	m.ID, m.HubID, m.Gated = model.IDOf(o.Repository), o.Repository, at.Gated
 	for form, w := range m.Forms {
 		w.Hub = &model.Hub{Repository: o.Repository, Revision: at.Commit, Files: patterns(form, found.Files)}
 		m.Forms[form] = w
