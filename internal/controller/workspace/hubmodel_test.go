@@ -398,3 +398,16 @@ func TestAHubModelWithoutCodeIsRefused(t *testing.T) {
 	}
 	s.says(metav1.ConditionFalse, v1beta1.ReasonDoesNotFit, "OddForCausalLM")
 }
+
+// Ids are made of names by rules; a pin that was lost is found by the id, whatever the name is made of.
+func TestALostPinOfAnOddNameComesBackAtItsCommit(t *testing.T) {
+	t.Parallel()
+	const commit = "0123456789abcdef0123456789abcdef01234567"
+	for _, repository := range []string{"o/Tiny-Chat", "o/Tiny_Chat--v2._x", "o/tiny.gguf"} {
+		ws := workspace(testkit.Preset(repository))
+		ws.Status.Plan = &v1beta1.PlanStatus{Model: model.IDOf(repository), ModelRevision: commit}
+		if q := asked(ws, planner(t).Catalog).question(ws, nil); q.Revision != commit {
+			t.Errorf("%s is asked for at %q, want the commit that served", repository, q.Revision)
+		}
+	}
+}
